@@ -1,0 +1,135 @@
+"""The proof of the first two promises: no wrong answer passes, no right one fails, and the check names the mistake.
+
+For every exercise: each catalogued mistake is rejected and recognised as itself; each alternative, the solution
+and the reference get full marks; over seeds, in two precisions, with one thread and with two.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+
+from coursekit.checks.declare import Key
+from coursekit.checks.engine import gather
+from coursekit.checks.isolate import quiet
+from coursekit.checks.judge import LiveExpectation, Verdict, judge
+from coursekit.exercises import catalogue
+from coursekit.exercises.check import PRACTICE_SEED
+from coursekit.runtime import threads
+
+SEEDS = tuple(range(100, 120))
+
+
+@dataclass
+class Row:
+    """What the audit saw of one exercise."""
+
+    exercise: str
+    points: float
+    mistakes: int = 0
+    rejected: int = 0
+    named: int = 0
+    alternatives: int = 0
+    accepted: int = 0
+    check_s: float = 0.0
+    """The slowest check of a notebook: gather, judge, diagnose."""
+    probe_s: float = 0.0
+    """CPU seconds of one answer's probes (what a worker spends)."""
+    faults: list[str] = field(default_factory=list)
+
+
+def audit_exercise(key: Key, *, seeds: Sequence[int] = SEEDS, counts: Iterable[int] = (1, 2)) -> Row:
+    """Run a key's whole catalogue through its question."""
+    question = key.question
+    row = Row(question.id, question.points)
+    rights = {"solution": solution_answer(key), "reference": key.reference, **key.alternatives}
+    row.mistakes, row.alternatives = len(key.mistakes), len(key.alternatives)
+    wrong: dict[str, list[str]] = {mistake.name: [] for mistake in key.mistakes}
+    failed: dict[str, list[str]] = {name: [] for name in rights}
+    for seed, dtype, count in _conditions(seeds, tuple(counts)):
+        with threads(count), quiet():
+            expectation = LiveExpectation(key, seed, dtype)
+            where = f"seed {seed}, {str(dtype).removeprefix('torch.')}, {count} threads"
+            for name, answer in rights.items():
+                verdict = _verdict(key, answer, expectation)
+                if not verdict.passed:
+                    failed[name].append(f"{where}: {_why(verdict)}")
+            for mistake in key.mistakes:
+                verdict = _verdict(key, mistake.answer, expectation)
+                if verdict.passed:
+                    wrong[mistake.name].append(f"{where}: passed")
+                elif verdict.diagnosis is None or verdict.diagnosis.name != mistake.name:
+                    seen = verdict.diagnosis.name if verdict.diagnosis else "nothing"
+                    wrong[mistake.name].append(f"{where}: taken for {seen}")
+    row.rejected = sum(not any(f.endswith(": passed") for f in faults) for faults in wrong.values())
+    row.named = sum(not faults for faults in wrong.values())
+    row.accepted = sum(not failed[name] for name in key.alternatives)
+    for name, faults in {**wrong, **failed}.items():
+        if faults:
+            row.faults.append(f"{name}: {faults[0]} ({len(faults)} times)")
+    row.check_s, row.probe_s = _times(key)
+    return row
+
+
+def solution_answer(key: Key) -> Any:
+    """The answer that the solution notebook hands over."""
+    if key.outcome is not None:
+        return key.outcome()
+    objects = {getattr(o, "__name__", ""): o for o in key.solution}
+    names = key.question.answers
+    return objects[names[0]] if len(names) == 1 else {name: objects[name] for name in names}
+
+
+def _conditions(seeds: Sequence[int], counts: tuple[int, ...]) -> Iterator[tuple[int, torch.dtype, int]]:
+    for k, seed in enumerate(seeds):
+        for dtype in (torch.float32, torch.float64):
+            yield seed, dtype, counts[k % len(counts)]
+
+
+def _verdict(key: Key, answer: Any, expectation: LiveExpectation) -> Verdict:
+    evidence = gather(key.question, key.bundle(answer), expectation.inputs, expectation.dtype)
+    return judge(key.question, expectation, evidence)
+
+
+def _why(verdict: Verdict) -> str:
+    part = next(part for part in verdict.parts if part.status != "passed")
+    return f"{part.name}: {part.difference or part.said}"
+
+
+def _times(key: Key) -> tuple[float, float]:
+    """The slowest full check over the catalogue (a failing answer costs the diagnosis too), and the probes' CPU time."""
+    slowest, answers = 0.0, [key.mistakes[-1].answer, key.mistakes[0].answer] if key.mistakes else []
+    with quiet():
+        for answer in answers:
+            start = time.perf_counter()
+            _verdict(key, answer, LiveExpectation(key, PRACTICE_SEED))
+            slowest = max(slowest, time.perf_counter() - start)
+        inputs = key.question.inputs(PRACTICE_SEED)
+        answer = key.bundle(solution_answer(key))
+        start = time.process_time()
+        gather(key.question, answer, inputs)
+        return slowest, time.process_time() - start
+
+
+def as_json(rows: Sequence[Row]) -> dict[str, Any]:
+    """The figures of an audit."""
+    return {
+        "exercises": len(rows),
+        "mistakes": {
+            "total": sum(r.mistakes for r in rows),
+            "rejected": sum(r.rejected for r in rows),
+            "named": sum(r.named for r in rows),
+        },
+        "alternatives": {"total": sum(r.alternatives for r in rows), "accepted": sum(r.accepted for r in rows)},
+        "slowest_check_s": round(max((r.check_s for r in rows), default=0.0), 3),
+        "probes_s": round(sum(r.probe_s for r in rows), 3),
+        "rows": [asdict(r) for r in rows],
+    }
+
+
+def all_keys() -> list[Key]:
+    return [key for u in catalogue.units() for key in catalogue.keys(u).values()]

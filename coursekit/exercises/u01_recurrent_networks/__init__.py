@@ -1,0 +1,1 @@
+"""Unit 01, recurrent networks: `asked` and `known`."""

@@ -1,0 +1,1 @@
+"""Straight training loops that return records; watching them is somebody else's business."""

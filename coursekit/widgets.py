@@ -1,0 +1,87 @@
+"""Interactive demonstrations with a static fallback.
+
+A demonstration is a function from settings to a figure. With a live kernel `explore` shows sliders and
+redraws; where nobody can move a slider (GitHub, print, CI) it shows the figure at chosen settings. Builds say
+which by the environment variable ``COURSEKIT_STATIC``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import ipywidgets
+from IPython.display import display
+from matplotlib.figure import Figure
+
+from coursekit.errors import InputError
+from coursekit.plots import show
+
+
+@dataclass(frozen=True)
+class Slider:
+    """A number between `low` and `high`; whole numbers where all three of `low`, `step`, `value` are."""
+
+    low: float
+    high: float
+    step: float
+    value: float
+    label: str = ""
+
+    def widget(self, name: str) -> ipywidgets.Widget:
+        whole = all(isinstance(v, int) for v in (self.low, self.high, self.step, self.value))
+        kind = ipywidgets.IntSlider if whole else ipywidgets.FloatSlider
+        return kind(value=self.value, min=self.low, max=self.high, step=self.step, description=self.label or name, **_LOOK)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of `options`."""
+
+    options: Sequence[Any]
+    value: Any
+    label: str = ""
+
+    def widget(self, name: str) -> ipywidgets.Widget:
+        return ipywidgets.Dropdown(options=list(self.options), value=self.value, description=self.label or name, **_LOOK)
+
+
+_LOOK: dict[str, Any] = {
+    "continuous_update": False,
+    "style": {"description_width": "12em"},
+    "layout": ipywidgets.Layout(width="30em"),
+}
+
+
+def explore(
+    draw: Callable[..., Figure],
+    *,
+    alt: str,
+    static: Sequence[Mapping[str, Any]],
+    **controls: Slider | Choice,
+) -> ipywidgets.Widget | None:
+    """Show `draw(**values)` under one control for each of its arguments; return the widget (None when static).
+
+    `static` lists the settings shown where no kernel is live; `alt` describes what the figure shows and may use the
+    controls' names in braces.
+    """
+    for setting in static:
+        if set(setting) != set(controls):
+            raise InputError.of(
+                "a static setting of explore", got=sorted(setting), expected=f"exactly the controls {sorted(controls)}",
+                do="Give every control a value in each static setting.",
+            )  # fmt: skip
+    if os.environ.get("COURSEKIT_STATIC"):
+        for setting in static:
+            show(draw(**setting), alt=alt.format(**setting))
+        return None
+    widgets = {name: control.widget(name) for name, control in controls.items()}
+
+    def redraw(**values: Any) -> None:
+        show(draw(**values), alt=alt.format(**values))
+
+    panel = ipywidgets.VBox([ipywidgets.VBox(list(widgets.values())), ipywidgets.interactive_output(redraw, widgets)])
+    display(panel)
+    return panel
