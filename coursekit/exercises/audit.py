@@ -133,3 +133,21 @@ def as_json(rows: Sequence[Row]) -> dict[str, Any]:
 
 def all_keys() -> list[Key]:
     return [key for u in catalogue.units() for key in catalogue.keys(u).values()]
+
+
+def as_table(rows: Sequence[Row]) -> str:
+    """The audit as a table, one line for each exercise, faults below it."""
+    head = f"{'exercise':34s} {'points':>6s} {'mistakes':>8s} {'rejected':>8s} {'named':>6s} {'alternatives':>12s} {'accepted':>8s} {'check s':>8s}"
+    lines = [head]
+    for r in rows:
+        lines.append(
+            f"{r.exercise:34s} {r.points:6g} {r.mistakes:8d} {r.rejected:8d} {r.named:6d} {r.alternatives:12d} {r.accepted:8d} "
+            f"{r.check_s:8.3f}"
+        )
+        lines += [f"    fault: {fault}" for fault in r.faults]
+    total = as_json(rows)
+    lines.append(
+        f"{total['exercises']} exercises, mistakes {total['mistakes']}, alternatives {total['alternatives']}, "
+        f"slowest check {total['slowest_check_s']} s, all probes {total['probes_s']} s of CPU"
+    )
+    return "\n".join(lines)

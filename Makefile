@@ -1,0 +1,48 @@
+# One command for each chore. `make demo` and `make test` need only python 3.11 (or later), git and make.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+export PATH := $(abspath $(BIN)):$(PATH)
+READY := $(VENV)/.ready
+
+.PHONY: demo test notebooks lab bench release lint build audit coverage clean
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	touch $(READY)
+
+demo: $(READY)         ## release, a class of submissions of every kind, grading, expected against given scores
+	$(BIN)/python -m coursekit.demo
+
+test: $(READY) lint    ## every test but the notebooks
+	$(BIN)/python -m pytest -n 2 --dist worksteal -q
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+notebooks: $(READY)    ## execute every lecture and solution, compare stable outputs
+	COURSEKIT_STATIC=1 $(BIN)/python -m pytest -n 2 --dist loadfile -q -p no:cacheprovider --nbval --nbval-cell-timeout=180 \
+	  --nbval-sanitize-with tests/nbval.cfg -W ignore lectures solutions
+
+build: $(READY)        ## rewrite solutions from the exercises, lectures from their text
+	$(BIN)/coursekit build --lectures
+
+release: $(READY)      ## derive assignments and build the student bundle
+	$(BIN)/coursekit release
+
+audit: $(READY)        ## prove every exercise: mistakes rejected and named, alternatives accepted
+	$(BIN)/coursekit audit
+
+coverage: $(READY)     ## syllabus rows shown or asserted by the notebooks
+	$(BIN)/coursekit coverage
+
+bench: $(READY)        ## the figures behind the README
+	$(BIN)/python benchmarks/grading.py
+
+lab: $(READY)          ## JupyterLab on the course
+	$(BIN)/jupyter lab
+
+clean:
+	rm -rf $(VENV) demo .pytest_cache .mypy_cache .ruff_cache

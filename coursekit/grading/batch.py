@@ -1,0 +1,156 @@
+"""Grade a class: collect, mend, run, judge, record, report; one line of flow."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import nbformat
+
+from coursekit.course import Course, Unit
+from coursekit.errors import CoursekitError, NotebookError
+from coursekit.grading.assess import Examiner, Submission, SubmissionResult
+from coursekit.grading.mend import Mended, mend, read_submission
+from coursekit.grading.pool import Pool
+from coursekit.grading.results import Limits, SubmissionJob
+
+
+@dataclass
+class Timing:
+    """Wall seconds by phase; run and judge overlap, so that the sum may exceed the whole."""
+
+    start_up: float = 0.0
+    run: float = 0.0
+    judge: float = 0.0
+    record: float = 0.0
+    feedback: float = 0.0
+    total: float = 0.0
+    cells_cpu: float = 0.0
+    """CPU seconds of the students' cells and the probes."""
+
+
+@dataclass
+class Batch:
+    """What came of grading a class."""
+
+    unit: Unit
+    results: list[SubmissionResult] = field(default_factory=list)
+    timing: Timing = field(default_factory=Timing)
+    failures: list[str] = field(default_factory=list)
+    """What could not be written, by student; nothing else is lost by it."""
+
+
+def assess(
+    submissions: Sequence[Submission],
+    of: Unit,
+    course: Course,
+    *,
+    seed: int | None = None,
+    jobs: int = 2,
+    limits: Limits | None = None,
+    trust: bool = False,
+    timing: Timing | None = None,
+) -> Iterator[SubmissionResult]:
+    """Run and judge submissions, as they finish. Every one yields exactly one result; nothing is recorded."""
+    from coursekit.grading.host import read_release
+
+    timing = timing or Timing()
+    release = read_release(course, of)
+    examiner = Examiner(of, secrets.randbits(62) if seed is None else seed)
+    pending: dict[str, tuple[Submission, Mended]] = {}
+    unreadable: list[tuple[Submission, str]] = []
+
+    def work() -> Iterator[SubmissionJob]:
+        for number, submission in enumerate(submissions):
+            try:
+                mended = mend(release, read_submission(Path(submission.notebook)))
+            except NotebookError as error:
+                unreadable.append((submission, str(error)))
+                continue
+            key = f"{number}"
+            pending[key] = submission, mended
+            yield examiner.job(key, mended, submission)
+
+    begun = time.perf_counter()
+    with Pool(jobs=jobs, limits=limits or Limits(), unit=of, trust=trust) as pool:
+        timing.start_up += time.perf_counter() - begun
+        for run in pool.run(work()):
+            submission, mended = pending.pop(run.key)
+            judged = time.perf_counter()
+            result = examiner.result(submission, release, mended, run)
+            timing.judge += time.perf_counter() - judged
+            timing.run += run.wall_seconds
+            timing.cells_cpu += run.probe_cpu_seconds + sum(cell.seconds for cell in run.cells.values())
+            yield result
+    for submission, why in unreadable:
+        yield examiner.unreadable(submission, why)
+
+
+def grade(
+    submissions: Sequence[Submission],
+    of: Unit,
+    course: Course,
+    *,
+    seed: int | None = None,
+    jobs: int = 2,
+    limits: Limits | None = None,
+    trust: bool = False,
+    on_result: Callable[[SubmissionResult], None] = lambda result: None,
+) -> Batch:
+    """Grade submissions into the course's gradebook, with autograded notebooks, feedback pages and a class report."""
+    from coursekit.grading.host import Ledger
+    from coursekit.grading.report import write_feedback, write_report
+
+    batch = Batch(of)
+    timing = batch.timing
+    begun = time.perf_counter()
+    ledger = Ledger(course, of)
+    timing.start_up += time.perf_counter() - begun
+    with contextlib.closing(ledger):
+        for result in assess(submissions, of, course, seed=seed, jobs=jobs, limits=limits, trust=trust, timing=timing):
+            batch.results.append(result)
+            start = time.perf_counter()
+            try:
+                ledger.record(result)
+                _write_autograded(course, result)
+                recorded = time.perf_counter()
+                write_feedback(course, result)
+                timing.record += recorded - start
+                timing.feedback += time.perf_counter() - recorded
+            except (CoursekitError, OSError) as error:
+                batch.failures.append(f"{result.student}: {error}")
+            on_result(result)
+    batch.results.sort(key=lambda r: r.student)
+    start = time.perf_counter()
+    try:
+        write_report(course, batch)
+    except OSError as error:
+        batch.failures.append(f"class report: {error}")
+    timing.feedback += time.perf_counter() - start
+    timing.total = time.perf_counter() - begun
+    return batch
+
+
+def _write_autograded(course: Course, result: SubmissionResult) -> None:
+    """Where nbgrader puts it, so that formgrader shows it."""
+    if result.notebook is None:
+        return
+    folder = course.autograded / result.student / result.unit.name
+    text = nbformat.writes(result.notebook)
+    replace(folder / f"{result.unit.name}.ipynb", text)
+
+
+def replace(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.part")
+    try:
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(path)
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise

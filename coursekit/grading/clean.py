@@ -1,0 +1,67 @@
+"""What a stranger wrote, made safe for a teacher's or student's browser.
+
+nbgrader's feedback and formgrader pages render a student's markdown and rich outputs as they are; so the notebook
+that they get holds only what cannot act.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import nbformat
+import nh3
+from nbformat import NotebookNode
+
+MAX_OUTPUT_TEXT = 20_000
+MAX_IMAGE = 2 << 20
+_TAG = re.compile(r"<(?=[A-Za-z/!?])")
+_LINK = re.compile(r"(?i)\b(?:javascript|vbscript|data)\s*:")
+_IMAGES = ("image/png", "image/jpeg")
+
+
+def clean_text(text: str) -> str:
+    """Markdown without HTML: a `<` that could open a tag is escaped, and links that run code are cut."""
+    return _LINK.sub("blocked:", _TAG.sub("&lt;", text))
+
+
+def clean_outputs(outputs: list[dict[str, Any]]) -> list[NotebookNode]:
+    """Outputs with text, PNG and JPEG images, and HTML stripped of everything active. Malformed ones are dropped."""
+    return [cleaned for output in outputs if isinstance(output, dict) and (cleaned := _clean_output(output)) is not None]
+
+
+def _clean_output(output: dict[str, Any]) -> NotebookNode | None:
+    kind = output.get("output_type")
+    if kind == "stream":
+        name = "stderr" if output.get("name") == "stderr" else "stdout"
+        return nbformat.v4.new_output("stream", name=name, text=_short(output.get("text")))
+    if kind == "error":
+        return nbformat.v4.new_output(
+            "error",
+            ename=_short(output.get("ename"))[:200],
+            evalue=_short(output.get("evalue"))[:2000],
+            traceback=[_short(line) for line in output.get("traceback", [])[:50]],
+        )
+    data = output.get("data")
+    if kind not in ("display_data", "execute_result") or not isinstance(data, dict):
+        return None
+    kept = {mime: value for mime in _IMAGES if isinstance(value := data.get(mime), str) and _is_base64(value)}
+    if "text/html" in data:
+        kept["text/html"] = nh3.clean(_short(data["text/html"]))
+    kept["text/plain"] = _short(data.get("text/plain", ""))
+    return nbformat.v4.new_output("display_data", data=kept)
+
+
+def _is_base64(text: str) -> bool:
+    return len(text) <= MAX_IMAGE and re.fullmatch(r"[A-Za-z0-9+/=\s]*", text) is not None
+
+
+def _short(text: Any) -> str:
+    if isinstance(text, list):
+        text = "".join(part for part in text if isinstance(part, str))
+    if not isinstance(text, str):
+        return ""
+    safe = text.encode("utf-8", "replace").decode()
+    if len(safe) <= MAX_OUTPUT_TEXT:
+        return safe
+    return f"{safe[:MAX_OUTPUT_TEXT]}\n[... {len(safe) - MAX_OUTPUT_TEXT} more characters]"

@@ -1,0 +1,248 @@
+"""The host: the only file that imports nbgrader.
+
+Three jobs: derive assignments with nbgrader's own generate step, record results through its `Gradebook`, and offer
+the kit's engine as preprocessors, so that `nbgrader autograde` and formgrader's button are contained and unforgeable too
+(see ``nbgrader_config.py``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import secrets
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import sqlalchemy.exc
+from nbformat import NotebookNode
+from nbgrader.api import Gradebook, InvalidEntry, MissingEntry
+from nbgrader.converters import GenerateAssignment
+from nbgrader.coursedir import CourseDirectory
+from nbgrader.preprocessors import NbGraderPreprocessor
+from nbgrader.utils import parse_utc
+from traitlets.config import Config
+
+from coursekit.course import Course, Unit, unit
+from coursekit.errors import CourseError, GradebookError, NotebookError
+from coursekit.grading.assess import Examiner, Submission, SubmissionResult
+from coursekit.grading.mend import mend
+from coursekit.grading.pool import Pool
+from coursekit.grading.results import Limits
+
+COURSE_ID = "coursekit"
+
+
+def generate_assignment(course: Course, of: Unit, *, db_url: str | None = None, release: Path | None = None) -> Path:
+    """Derive a unit's assignment from its solution with nbgrader's own step; return the assignment's path.
+
+    The step also writes the assignment's cells into the gradebook at `db_url` (default: the course's).
+    """
+    if not course.solution(of).is_file():
+        raise CourseError(f"no solution at {course.solution(of)}, expected the notebook that `coursekit build` makes.")
+    target = release or course.assignments
+    config = Config()
+    config.CourseDirectory.root = str(course.root)
+    config.CourseDirectory.course_id = COURSE_ID
+    config.CourseDirectory.source_directory = str(course.solutions)
+    config.CourseDirectory.release_directory = str(target)
+    config.CourseDirectory.db_url = db_url or _url(course)
+    config.CourseDirectory.assignment_id = of.name
+    with _quiet_nbgrader(), _scripts_on_path():
+        converter = GenerateAssignment(coursedir=CourseDirectory(config=config), config=config)
+        converter.force, converter.create_assignment, converter.permissions = True, True, 644
+        converter.start()
+    return target / of.name / f"{of.name}.ipynb"
+
+
+class Ledger:
+    """The course's nbgrader gradebook, as far as grading needs it."""
+
+    def __init__(self, course: Course, of: Unit) -> None:
+        self.course, self.unit = course, of
+        self._register()
+        self._gradebook = _open(course)
+
+    def _register(self) -> None:
+        """Make sure that the gradebook knows the released assignment, and that it is this course's."""
+        release = read_release(self.course, self.unit)
+        graded = {c.metadata.nbgrader.grade_id for c in release.cells if c.metadata.get("nbgrader", {}).get("grade")}
+        with contextlib.closing(_open(self.course)) as gradebook:
+            others = [a.name for a in gradebook.db.query(_assignment_class()) if a.course_id != COURSE_ID]
+            if others:
+                raise GradebookError(
+                    f"gradebook {self.course.gradebook}: belongs to another course (it holds {others[0]!r}), expected the one "
+                    f"of {COURSE_ID!r}. Move it away; a new one is made."
+                )
+            try:
+                known = {cell.name for cell in gradebook.find_notebook(self.unit.name, self.unit.name).graded_cells}
+            except MissingEntry:
+                known = set()
+        if known != graded:
+            import tempfile
+
+            with tempfile.TemporaryDirectory() as scratch:
+                generate_assignment(self.course, self.unit, release=Path(scratch))
+
+    def record(self, result: SubmissionResult) -> None:
+        """Write a result: every graded cell gets its score, manual scores and comments stay."""
+        gradebook = self._gradebook
+        try:
+            gradebook.update_or_create_student(result.student)
+            stamp = {"timestamp": parse_utc(result.timestamp)} if result.timestamp else {}
+            submission = gradebook.update_or_create_submission(result.unit.name, result.student, **stamp)
+            scores, comments = result.scores(), result.comments()
+            for notebook in submission.notebooks:
+                for grade in notebook.grades:
+                    _set_grade(grade, scores.get(grade.cell.name), grade.cell.name in result.unanswered)
+                for comment in notebook.comments:
+                    comment.auto_comment = comments.get(comment.cell.name)
+            gradebook.db.commit()
+        except (sqlalchemy.exc.SQLAlchemyError, InvalidEntry, ValueError) as error:
+            gradebook.db.rollback()
+            raise GradebookError(
+                f"gradebook {self.course.gradebook}: the scores of {result.student!r} could not be written "
+                f"({str(error)[:200]}). They are unchanged; mend the cause and grade again."
+            ) from error
+
+    def scores(self, student: str) -> dict[str, tuple[float | None, float | None]]:
+        """(automatic, manual) score by graded cell, as the gradebook has them."""
+        submission = self._gradebook.find_submission(self.unit.name, student)
+        return {g.cell.name: (g.auto_score, g.manual_score) for n in submission.notebooks for g in n.grades}
+
+    def close(self) -> None:
+        self._gradebook.close()
+
+
+def _set_grade(grade: Any, score: float | None, unanswered: bool) -> None:
+    """What `SaveAutoGrades` would write: a manual cell has no automatic score unless it was left blank."""
+    grade.auto_score = 0.0 if score is None and unanswered else score
+    grade.needs_manual_grade = grade.manual_score is not None or grade.auto_score is None
+
+
+def read_release(course: Course, of: Unit) -> NotebookNode:
+    """The released assignment of a unit."""
+    path = course.assignment(of)
+    try:
+        return nbformat.read(path, as_version=4)
+    except (OSError, ValueError) as error:
+        raise CourseError(f"no readable assignment at {path}: run `coursekit release {of.number}` first.") from error
+
+
+def _open(course: Course) -> Gradebook:
+    try:
+        return Gradebook(_url(course), COURSE_ID)
+    except sqlalchemy.exc.SQLAlchemyError as error:
+        raise GradebookError(
+            f"gradebook {course.gradebook}: cannot be opened ({str(error.__cause__ or error)[:200]}), expected nbgrader's "
+            "database in a folder that can be written. Check the permissions and the disk."
+        ) from error
+
+
+def _assignment_class() -> Any:
+    from nbgrader.api import Assignment
+
+    return Assignment
+
+
+def _url(course: Course) -> str:
+    return f"sqlite:///{course.gradebook}"
+
+
+@contextlib.contextmanager
+def _scripts_on_path() -> Iterator[None]:
+    """nbgrader shells out to `alembic`, which a virtual environment's python called by its path does not find."""
+    before = os.environ.get("PATH", "")
+    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{before}"
+    try:
+        yield
+    finally:
+        os.environ["PATH"] = before
+
+
+@contextlib.contextmanager
+def _quiet_nbgrader() -> Iterator[None]:
+    log = logging.getLogger("traitlets")
+    before = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
+
+
+# The engine as nbgrader's preprocessors. They share one pool and one examiner for each unit and process.
+
+
+class Mend(NbGraderPreprocessor):  # type: ignore[misc]
+    """Sanitise: rebuild the notebook from the release, with the student's answers in it."""
+
+    def preprocess(self, nb: NotebookNode, resources: dict[str, Any]) -> tuple[NotebookNode, dict[str, Any]]:
+        course, of = _course_of(resources)
+        try:
+            mended = mend(read_release(course, of), nb)
+        except NotebookError as error:
+            self.log.warning("%s", error)
+            return nb, resources
+        for note in mended.notes:
+            self.log.warning("%s", note)
+        return mended.notebook, resources
+
+
+class Contain(NbGraderPreprocessor):  # type: ignore[misc]
+    """Execute and save grades in one: run in the sandbox, judge here, write through the gradebook."""
+
+    def preprocess(self, nb: NotebookNode, resources: dict[str, Any]) -> tuple[NotebookNode, dict[str, Any]]:
+        course, of = _course_of(resources)
+        student = resources["nbgrader"]["student"]
+        engine = _engine(of)
+        folder = course.submitted / student / of.name
+        submission = Submission(student, folder / f"{of.name}.ipynb", folder)
+        release = read_release(course, of)
+        try:
+            mended = mend(release, nb)
+            run = next(iter(engine.pool.run([engine.examiner.job(student, mended, submission)])))
+            result = engine.examiner.result(submission, release, mended, run)
+        except NotebookError as error:
+            result = engine.examiner.unreadable(submission, str(error))
+        ledger = Ledger(course, of)
+        with contextlib.closing(ledger):
+            ledger.record(result)
+        self.log.info("%s: %s, %g of %g points", student, result.status, result.earned, result.possible)
+        return (result.notebook or nb), resources
+
+
+class _Engine:
+    def __init__(self, of: Unit) -> None:
+        self.examiner = Examiner(of, secrets.randbits(62))
+        self.pool = Pool(jobs=1, limits=Limits(), unit=of)
+        self.pool.__enter__()
+
+
+_ENGINES: dict[Unit, _Engine] = {}
+
+
+def _engine(of: Unit) -> _Engine:
+    if of not in _ENGINES:
+        import atexit
+
+        _ENGINES[of] = engine = _Engine(of)
+        atexit.register(engine.pool.__exit__, None, None, None)
+    return _ENGINES[of]
+
+
+def _course_of(resources: dict[str, Any]) -> tuple[Course, Unit]:
+    fields = resources["nbgrader"]
+    database = Path(str(fields["db_url"]).removeprefix("sqlite:///"))
+    return Course.find(database.parent), unit(fields["assignment"])
+
+
+def export_scores(course: Course, units: Iterable[Unit]) -> Iterator[tuple[str, str, float, float]]:
+    """(student, unit, score, possible) as the gradebook has them, manual scores included."""
+    with contextlib.closing(_open(course)) as gradebook:
+        for of in units:
+            for submission in gradebook.assignment_submissions(of.name):
+                yield submission.student.id, of.name, submission.score, submission.max_score

@@ -1,0 +1,178 @@
+"""From what was handed in to what is graded: the released notebook with the student's own cells put into it.
+
+The result is built from the *release*, never from the submission: deleted, split, duplicated, retyped, reordered and
+edited cells are mended at once, because only the content of answer cells and of cells that the student added is taken
+over. Every repair is noted.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbformat import NotebookNode
+
+from coursekit.errors import NotebookError
+
+MAX_NOTEBOOK_BYTES = 50 << 20
+MAX_CELLS = 5000
+MISSING = "# This cell was missing from the notebook that was handed in."
+
+
+@dataclass(frozen=True)
+class Mended:
+    """A notebook fit to be graded, and what was done to make it so."""
+
+    notebook: NotebookNode
+    notes: tuple[str, ...]
+
+
+def read_submission(path: Path) -> dict[str, Any]:
+    """A notebook file as a dictionary, format 4. Raises `NotebookError`, never anything else."""
+    try:
+        size = path.stat().st_size
+        if not path.is_file():
+            raise NotebookError(f"{path.name}: not a file, expected a notebook (.ipynb).")
+        if size > MAX_NOTEBOOK_BYTES:
+            raise NotebookError(
+                f"{path.name}: {size / 1e6:.0f} MB, expected at most {MAX_NOTEBOOK_BYTES >> 20} MB. "
+                "Clear the outputs and hand in again."
+            )
+        raw = json.loads(path.read_bytes())
+    except OSError as error:
+        raise NotebookError(f"{path.name}: cannot be read ({error.strerror}). Check that the file exists and its permissions.") from error
+    except (ValueError, RecursionError) as error:
+        raise NotebookError(f"{path.name}: not valid JSON ({str(error)[:120]}). Hand in the .ipynb file as Jupyter saved it.") from error
+    return _format_4(raw, path.name)
+
+
+def _format_4(raw: Any, name: str) -> dict[str, Any]:
+    if not isinstance(raw, dict) or "nbformat" not in raw:
+        raise NotebookError(f"{name}: JSON, but no notebook (no nbformat), expected a notebook of format 4.")
+    if raw["nbformat"] == 3:
+        try:
+            raw = json.loads(json.dumps(nbformat.convert(nbformat.from_dict(raw), 4)))
+        except Exception as error:  # nbformat's converter fails in its own many ways on damaged files
+            raise NotebookError(f"{name}: notebook format 3 that cannot be converted ({str(error)[:120]}).") from error
+    if raw.get("nbformat") != 4:
+        raise NotebookError(f"{name}: notebook format {raw.get('nbformat')!r}, expected 4. Open and save it with JupyterLab.")
+    cells = raw.get("cells")
+    if not isinstance(cells, list) or not all(isinstance(cell, dict) for cell in cells):
+        raise NotebookError(f"{name}: a notebook without a list of cells.")
+    if len(cells) > MAX_CELLS:
+        raise NotebookError(f"{name}: {len(cells)} cells, expected at most {MAX_CELLS}.")
+    return raw
+
+
+def mend(release: NotebookNode, submission: dict[str, Any]) -> Mended:
+    """The release with the submission's answers and additions. Raises `NotebookError` if no cell is known."""
+    known = {_grade_id(cell): cell for cell in release.cells if _grade_id(cell)}
+    mine: dict[str, list[str]] = defaultdict(list)
+    order: list[str] = []
+    extras: dict[str, list[NotebookNode]] = defaultdict(list)
+    notes: list[str] = []
+    anchor = ""
+    for cell in submission["cells"]:
+        name, text = _grade_id(cell), _source(cell)
+        if name in known:
+            if name not in mine:
+                order.append(name)
+            mine[name].append(text)
+            anchor = name
+            if cell.get("cell_type") != known[name].cell_type:
+                notes.append(f"cell {name}: its type was changed; restored")
+        elif text.strip():
+            extras[anchor].append(_extra(cell.get("cell_type"), text))
+    if not mine:
+        raise NotebookError("no cell of the assignment was found in it, expected the notebook that was handed out, filled in.")
+    if order != [name for name in known if name in mine]:
+        notes.append("cells were in another order; restored")
+
+    cells: list[NotebookNode] = list(extras.pop("", []))
+    for cell in release.cells:
+        name = _grade_id(cell)
+        fresh = NotebookNode(cell)
+        cells.append(fresh)
+        if name and not _is_answer(cell):
+            notes += _note_locked(name, cell.source, mine.get(name))
+        elif name:
+            first, rest, said = _answer(cell, mine.get(name, []))
+            fresh.source = first
+            notes += said
+            cells += [_extra(cell.cell_type, text) for text in rest]
+        cells += extras.pop(name, [])
+    notebook = nbformat.v4.new_notebook(cells=[_clean(cell, k) for k, cell in enumerate(cells)], metadata=release.metadata)
+    return Mended(notebook, tuple(notes))
+
+
+def _note_locked(name: str, released: str, found: list[str] | None) -> list[str]:
+    if found is None:
+        return [f"cell {name}: was deleted; restored"]
+    if len(found) > 1:
+        return [f"cell {name}: was there {len(found)} times; restored"]
+    return [] if found[0].strip() == released.strip() else [f"cell {name}: was edited; restored"]
+
+
+def _answer(cell: NotebookNode, found: list[str]) -> tuple[str, list[str], list[str]]:
+    """The answer's text, further cells to follow it, and notes."""
+    name = _grade_id(cell)
+    if not found:
+        missing = MISSING if cell.cell_type == "code" else MISSING.removeprefix("# ")
+        return missing, [], [f"cell {name}: was deleted"]
+    written = [text for text in found if text.strip() != cell.source.strip()] or found[:1]
+    if len(found) == 1:
+        return found[0], [], []
+    if cell.cell_type != "code" or all(_parses(text) for text in written):
+        return written[0], written[1:], [f"cell {name}: was there {len(found)} times; all were kept, in order"]
+    return "\n".join(written), [], [f"cell {name}: was split in {len(found)}; joined"]
+
+
+def _parses(text: str) -> bool:
+    from IPython.core.inputtransformer2 import TransformerManager
+
+    try:
+        ast.parse(TransformerManager().transform_cell(text))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return True
+
+
+def _is_answer(cell: NotebookNode) -> bool:
+    return bool(cell.metadata["nbgrader"].get("solution"))
+
+
+def _grade_id(cell: Any) -> str:
+    metadata = cell.get("metadata")
+    fields = metadata.get("nbgrader") if isinstance(metadata, dict) else None
+    name = fields.get("grade_id") if isinstance(fields, dict) else None
+    return name if isinstance(name, str) else ""
+
+
+def _source(cell: dict[str, Any]) -> str:
+    """A cell's text: nbformat allows a string or a list of lines, and strangers anything."""
+    source = cell.get("source", "")
+    if isinstance(source, list):
+        source = "".join(line for line in source if isinstance(line, str))
+    return source.encode("utf-8", "replace").decode() if isinstance(source, str) else ""
+
+
+def _extra(kind: Any, text: str) -> NotebookNode:
+    if kind == "code":
+        return nbformat.v4.new_code_cell(text)
+    return nbformat.v4.new_markdown_cell(text) if kind == "markdown" else nbformat.v4.new_raw_cell(text)
+
+
+def _clean(cell: NotebookNode, number: int) -> NotebookNode:
+    """A fresh copy without outputs, with a cell id that is unique and the same in every run."""
+    metadata = {"nbgrader": dict(cell.metadata["nbgrader"])} if _grade_id(cell) else {}
+    make = {
+        "code": nbformat.v4.new_code_cell,
+        "markdown": nbformat.v4.new_markdown_cell,
+        "raw": nbformat.v4.new_raw_cell,
+    }[cell.cell_type]
+    return make(cell.source, id=f"cell-{number}", metadata=metadata)

@@ -1,0 +1,33 @@
+"""System calls that Python has no word for."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+
+MACHINE = platform.machine()
+
+
+def call(name: str, *arguments: int | bytes | ctypes.Array[ctypes.c_char] | ctypes.Structure | None) -> int:
+    """Call a function of the C library; an OSError that names it where it returns -1."""
+    library = ctypes.CDLL(None, use_errno=True)
+    try:
+        function = getattr(library, name)
+    except AttributeError:
+        raise OSError(38, f"the C library has no {name}") from None
+    function.restype = ctypes.c_long
+    result = int(function(*(_argument(item) for item in arguments)))
+    if result == -1:
+        code = ctypes.get_errno()
+        raise OSError(code, f"{name}: {os.strerror(code)}")
+    return result
+
+
+def _argument(item: object) -> object:
+    # A bare Python int would travel as a 32-bit int and leave the register's upper half to chance.
+    if isinstance(item, int):
+        return ctypes.c_ulong(item & 0xFFFF_FFFF_FFFF_FFFF)
+    if isinstance(item, ctypes.Structure):
+        return ctypes.byref(item)
+    return item
