@@ -144,7 +144,9 @@ def _audit_submission(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(_as_json(result)))
         return 0
-    print(f"{result.status}: {result.earned:g} of {result.possible:g} points{f' ({result.detail})' if result.detail else ''}")
+    print(
+        f"{result.status}: {result.earned:g} of {result.possible:g} points{f' ({result.detail})' if result.detail else ''}"
+    )
     print("\n".join(f"note: {note}" for note in result.notes))
     for verdict in result.verdicts.values():
         print(as_text(verdict))

@@ -45,7 +45,9 @@ def tagged(course: Course) -> dict[str, set[str]]:
             for tag in cell["metadata"].get("tags", []):
                 if tag.startswith("covers:"):
                     if cell["cell_type"] != "code":
-                        raise CourseError(f"{path.name}, cell {number}: {tag} on prose, expected on the code that shows the claim.")
+                        raise CourseError(
+                            f"{path.name}, cell {number}: {tag} on prose, expected on the code that shows the claim."
+                        )
                     places[tag.removeprefix("covers:")].add(f"{path.parent.name}/{path.name}")
     return places
 

@@ -24,7 +24,9 @@ def examine() -> dict[str, Any]:
             versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             versions[name] = None
-            problems.append({"what": f"{name} is not installed", "remedy": "pip install -c constraints.txt -e '.[dev]'"})
+            problems.append(
+                {"what": f"{name} is not installed", "remedy": "pip install -c constraints.txt -e '.[dev]'"}
+            )
     report: dict[str, Any] = {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
@@ -55,7 +57,9 @@ def _torch(problems: list[dict[str, str]]) -> dict[str, Any]:
         facts["torchvision"] = "works"
     except Exception as error:  # whatever stops torchvision is the finding
         facts["torchvision"] = f"{type(error).__name__}: {error}"
-        problems.append({"what": "torchvision cannot be imported", "remedy": "reinstall coursekit with pip (it installs the door)"})
+        problems.append(
+            {"what": "torchvision cannot be imported", "remedy": "reinstall coursekit with pip (it installs the door)"}
+        )
     return facts
 
 
@@ -63,10 +67,10 @@ def _sandbox(problems: list[dict[str, str]]) -> dict[str, Any]:
     from coursekit.grading.sandbox import abilities
 
     found = {}
-    for ability in abilities():
-        found[ability.name] = ability.present
-        if not ability.present:
-            problems.append({"what": f"sandbox: no {ability.name}", "remedy": ability.remedy})
+    for name, ability in abilities().items():
+        found[name] = ability.available
+        if not ability.available:
+            problems.append({"what": f"sandbox: no {name}", "remedy": ability.remedy})
     return found
 
 
@@ -74,7 +78,9 @@ def as_text(report: dict[str, Any]) -> str:
     lines = [f"python {report['python']}, {report['system']}, {report['cores']} cores"]
     if "device" in report:
         gpu = f" ({report['gpu']})" if "gpu" in report else ""
-        lines.append(f"device {report['device']}{gpu}, {report['threads']} threads, torchvision {report['torchvision']}")
+        lines.append(
+            f"device {report['device']}{gpu}, {report['threads']} threads, torchvision {report['torchvision']}"
+        )
     lines += [f"  {name:14s} {version or 'missing'}" for name, version in report["packages"].items()]
     lines += [f"  sandbox: {name:14s} {'yes' if present else 'no'}" for name, present in report["sandbox"].items()]
     lines += [f"problem: {p['what']}. Remedy: {p['remedy']}" for p in report["problems"]]

@@ -33,7 +33,9 @@ class Slider:
     def widget(self, name: str) -> ipywidgets.Widget:
         whole = all(isinstance(v, int) for v in (self.low, self.high, self.step, self.value))
         kind = ipywidgets.IntSlider if whole else ipywidgets.FloatSlider
-        return kind(value=self.value, min=self.low, max=self.high, step=self.step, description=self.label or name, **_LOOK)
+        return kind(
+            value=self.value, min=self.low, max=self.high, step=self.step, description=self.label or name, **_LOOK
+        )
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,9 @@ class Choice:
     label: str = ""
 
     def widget(self, name: str) -> ipywidgets.Widget:
-        return ipywidgets.Dropdown(options=list(self.options), value=self.value, description=self.label or name, **_LOOK)
+        return ipywidgets.Dropdown(
+            options=list(self.options), value=self.value, description=self.label or name, **_LOOK
+        )
 
 
 _LOOK: dict[str, Any] = {

@@ -40,7 +40,8 @@ def pack(value: Any) -> bytes:
         text = json.dumps(walk(value), allow_nan=False).encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise EvidenceError(f"cannot pack {type(value).__name__}: {error}. Expected plain data only.") from error
-    return len(text).to_bytes(_HEADER, "big") + text + safetensors.torch.save(tensors)
+    blob: bytes = safetensors.torch.save(tensors)
+    return len(text).to_bytes(_HEADER, "big") + text + blob
 
 
 def unpack(data: bytes, *, max_bytes: int = 256 << 20) -> Any:

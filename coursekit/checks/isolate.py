@@ -60,8 +60,9 @@ def _silent_descriptor(number: int) -> Iterator[None]:
         yield
         return
     try:
-        with open(os.devnull, "wb") as nowhere:
-            os.dup2(nowhere.fileno(), number)
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, number)
+        os.close(nowhere)
         yield
     finally:
         os.dup2(kept, number)

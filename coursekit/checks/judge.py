@@ -1,4 +1,4 @@
-"""Evidence against expectation: a `Verdict`. Runs no student code, so it can run where the student's code cannot reach."""
+"""Evidence against expectation: a `Verdict`. Runs no student code, so it can run where that code cannot reach."""
 
 from __future__ import annotations
 
@@ -120,6 +120,8 @@ def judge(question: Question, expectation: Expectation, evidence: Sequence[Evide
     if evidence is None or len(evidence) != draws or not all(isinstance(e, dict) for e in evidence):
         missing = tuple(PartVerdict(p.name, p.tests, p.points, "missing") for p in question.parts)
         return Verdict(question.id, question.title, missing, hint="Define " + ", ".join(question.answers) + ".")
+    # A stranger may have sent anything: what is not findings by part counts as absent.
+    evidence = [{name: found for name, found in e.items() if isinstance(found, dict)} for e in evidence]
     outcomes = [_judge_part(part, expectation, evidence) for part in question.parts]
     parts = tuple(verdict for verdict, _ in outcomes)
     verdict = Verdict(question.id, question.title, parts)
@@ -132,18 +134,16 @@ def judge(question: Question, expectation: Expectation, evidence: Sequence[Evide
     return replace(verdict, diagnosis=diagnosis, hint="" if diagnosis else question.hints[0])
 
 
-def _judge_part(
-    part: Part, expectation: Expectation, evidence: Sequence[Evidence]
-) -> tuple[PartVerdict, Law | None]:
+def _judge_part(part: Part, expectation: Expectation, evidence: Sequence[Evidence]) -> tuple[PartVerdict, Law | None]:
     verdict = PartVerdict(part.name, part.tests, part.points, "passed")
     for k, inputs in enumerate(expectation.inputs):
         found = evidence[k].get(part.name)
-        if not isinstance(found, dict):
+        if found is None:
             return replace(verdict, status="missing"), None
         if RAISED in found:
             if found[RAISED] == "NotImplementedError":
                 return replace(verdict, status="not started"), None
-            return replace(verdict, status="raised", said=f"{found[RAISED]}: {found.get(MESSAGE, '')}"), None
+            return replace(verdict, status="raised", said=f"{found[RAISED]}: {found.get(MESSAGE, '')}"[:500]), None
         if part.compared:
             unlike = difference(expectation.expected[k].get(part.name, {}), found, rtol=part.rtol, atol=part.atol)
             if unlike:
@@ -183,7 +183,10 @@ def _diagnose(
     if alike:
         return alike[0]
     if any(evidence[k].get(part.name, {}).get(CHANGED) is True for k in range(len(evidence)) for part in failing):
-        return Diagnosis("changes its inputs", "Your code writes into its inputs. Make new tensors instead: the caller still needs them.")
+        return Diagnosis(
+            "changes its inputs",
+            "Your code writes into its inputs. Make new tensors instead: the caller still needs them.",
+        )
     return None
 
 
@@ -193,7 +196,7 @@ def _equal(part: Part, theirs: Sequence[Evidence], mine: Sequence[Evidence]) -> 
         return False
     for other, own in zip(theirs, mine):
         left, right = other.get(part.name), own.get(part.name)
-        if not isinstance(left, dict) or not isinstance(right, dict):
+        if left is None or right is None:
             return False
         if RAISED in left or RAISED in right:
             if left.get(RAISED) != right.get(RAISED):

@@ -7,7 +7,7 @@ from typing import Any
 
 from coursekit.checks.judge import PartVerdict, Verdict
 
-_MARKS = {"passed": "✓", "failed": "✗", "raised": "✗", "not started": "○", "missing": "○", "partly": "◐"}
+MARKS = {"passed": "✓", "failed": "✗", "raised": "✗", "not started": "○", "missing": "○", "partly": "◐"}
 _COLOURS = {"passed": "#009E73", "failed": "#D55E00", "raised": "#D55E00", "partly": "#E69F00"}
 
 
@@ -66,10 +66,10 @@ def next_step(verdict: Verdict) -> str:
 
 
 def as_text(verdict: Verdict) -> str:
-    lines = [f"{_MARKS[verdict.status]} {headline(verdict)}"]
+    lines = [f"{MARKS[verdict.status]} {headline(verdict)}"]
     if verdict.status != "not started":
         for part in verdict.parts:
-            lines.append(f"  {_MARKS[part.status]} {part.tests} ({points(part.earned)}/{points(part.possible)})")
+            lines.append(f"  {MARKS[part.status]} {part.tests} ({points(part.earned)}/{points(part.possible)})")
             lines += [f"      {line}" for line in part_lines(part)]
     if step := next_step(verdict):
         lines.append(f"  → {step}")
@@ -83,10 +83,11 @@ def as_html(verdict: Verdict) -> str:
     if verdict.status != "not started":
         for part in verdict.parts:
             detail = "".join(
-                f'<div style="margin-left:1.5em;opacity:.85"><code>{escape(line)}</code></div>' for line in part_lines(part)
+                f'<div style="margin-left:1.5em;opacity:.85"><code>{escape(line)}</code></div>'
+                for line in part_lines(part)
             )
             rows.append(
-                f"<div>{_MARKS[part.status]} {escape(part.tests)} "
+                f"<div>{MARKS[part.status]} {escape(part.tests)} "
                 f'<span style="opacity:.7">({points(part.earned)}/{points(part.possible)})</span>{detail}</div>'
             )
     step = next_step(verdict)
@@ -94,7 +95,7 @@ def as_html(verdict: Verdict) -> str:
         rows.append(f'<div style="margin-top:.4em">→ {_code(escape(step))}</div>')
     return (
         f'<div style="border-left:4px solid {colour};padding:.4em .8em;line-height:1.5">'
-        f"<div><b>{_MARKS[verdict.status]} {escape(headline(verdict))}</b></div>{''.join(rows)}</div>"
+        f"<div><b>{MARKS[verdict.status]} {escape(headline(verdict))}</b></div>{''.join(rows)}</div>"
     )
 
 

@@ -28,8 +28,8 @@ _FILLERS = (
     "we paid at the desk and walked home",
 )
 
-# Pairs with the same words: {p} is the place of the good word in the positive version and of the bad one in the
-# negative version; {q} is the place of the other. Word order is all that tells them apart.
+# Pairs with the same words: {p} is the place of the good word in the positive version and of the bad one in
+# the negative version; {q} is the place of the other. Word order is all that tells them apart.
 _SWAPS = (
     "the {s} was {d} {p} , not {q} at all",
     "the {s} was not {q} , it was {d} {p}",
@@ -49,7 +49,8 @@ class Review(NamedTuple):
 def reviews(n: int, *, generator: torch.Generator, clauses: int = 1) -> list[Review]:
     """Reviews of `clauses` clauses, such as "the food was good but the service was not really great".
 
-    Half of the clauses are negated. "but" joins clauses of unlike opinion, "and" of like; the last clause decides.
+    A clause is negated with probability one half. "but" joins clauses of unlike opinion, "and" of like; the
+    last clause decides.
     """
     require_at_least(1, n=n, clauses=clauses)
     require_generator(generator)
@@ -71,8 +72,8 @@ def _review(clauses: int, generator: torch.Generator) -> Review:
 def order_pairs(n: int, *, generator: torch.Generator) -> list[tuple[Review, Review]]:
     """Pairs (positive, negative) made of exactly the same words.
 
-    "the food was good , not bad at all" against "the food was bad , not good at all": whatever counts words and
-    forgets their order is right about one of the two at most.
+    "the food was good , not bad at all" against "the food was bad , not good at all": whatever counts words
+    and forgets their order is right about one of the two at most.
     """
     require_at_least(1, n=n)
     require_generator(generator)

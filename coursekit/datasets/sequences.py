@@ -69,7 +69,7 @@ def parity(n: int, length: int, *, generator: torch.Generator) -> Labelled:
 def parity_label(bits: str) -> bool:
     """True if the string of 0s and 1s holds an even number of ones (none is even)."""
     if not isinstance(bits, str) or set(bits) - {"0", "1"}:
-        raise InputError.of("`bits`", got=bits, expected="a string of 0s and 1s", do='Pass for example "1011".')
+        raise InputError.of("`bits`", got=bits, expected="a string of 0s and 1s", do='Pass such as "1011".')
     return bits.count("1") % 2 == 0
 
 
@@ -124,8 +124,8 @@ def adding(n: int, length: int, *, generator: torch.Generator) -> Labelled:
 def counting(n: int, length: int, *, period: int = 5, generator: torch.Generator) -> Labelled:
     """Time precisely: fire exactly `period` steps after each spike, and at no other step.
 
-    Returns x (N, T, 1) float: 1 at a spike; y (N, T) int64: 1 where to fire. Spikes are more than `period` steps
-    apart, by a random gap. Between them nothing happens, so the delay must be counted inside the cell.
+    Returns x (N, T, 1) float: 1 at a spike; y (N, T) int64: 1 where to fire. Spikes are more than `period`
+    steps apart, by a random gap. Between them nothing happens, so the delay must be counted inside the cell.
     After the timing tasks of Gers, Schraudolph and Schmidhuber 2002, section 4.
     """
     _require(n, length, generator)
@@ -133,7 +133,8 @@ def counting(n: int, length: int, *, period: int = 5, generator: torch.Generator
     require_at_least(period + 1, length=length)
     spikes_at_most = length // (period + 1) + 1
     gaps = torch.randint(period + 1, 2 * period + 2, (n, spikes_at_most), generator=generator)
-    gaps[:, 0] = torch.randint(0, length - period, (n,), generator=generator).clamp(max=period)
+    # The first spike comes early enough for its answer to fall inside the sequence.
+    gaps[:, 0] = torch.randint(0, min(period + 1, length - period), (n,), generator=generator)
     times = gaps.cumsum(1)
     # One column too many takes whatever falls behind the end.
     x = torch.zeros(n, length + 1).scatter_(1, times.clamp(max=length), 1.0)[:, :length]
@@ -144,8 +145,8 @@ def counting(n: int, length: int, *, period: int = 5, generator: torch.Generator
 def resets(n: int, length: int, *, rate: float = 0.1, generator: torch.Generator) -> Labelled:
     """A continual stream: the sum of the values since the last reset marker (with the marker's own step).
 
-    Returns x (N, T, 2) float: a value in [0, 1) and a marker that is 1 with probability `rate`; y (N, T) float.
-    The first step is always a reset. A cell that cannot forget counts on for ever.
+    Returns x (N, T, 2) float: a value in [0, 1) and a marker that is 1 with probability `rate`; y (N, T)
+    float. The first step is always a reset. A cell that cannot forget counts on for ever.
     After the continual tasks of Gers, Schmidhuber and Cummins 2000.
     """
     _require(n, length, generator)
@@ -175,8 +176,7 @@ def arithmetic(n: int, digits: int, distractors: int, *, generator: torch.Genera
     require_generator(generator)
     expressions = []
     for _ in range(n):
-        a, b = (integer(0, 10 ** integer(1, digits + 1, generator), generator) for _ in range(2))
-        clean = f"{a}{pick('+-', generator)}{b}"
+        clean = _number(digits, generator) + pick("+-", generator) + _number(digits, generator)
         text = list(clean)
         for _ in range(distractors):
             # Never in front: an expression begins with a digit, so that its start can be seen.
@@ -185,12 +185,19 @@ def arithmetic(n: int, digits: int, distractors: int, *, generator: torch.Genera
     return expressions
 
 
+def _number(digits: int, generator: torch.Generator) -> str:
+    """A number of 1 to `digits` digits, all lengths equally likely, without a leading zero."""
+    length = integer(1, digits + 1, generator)
+    rest = [integer(0, 10, generator) for _ in range(length - 1)]
+    return "".join(map(str, [integer(1 if rest else 0, 10, generator), *rest]))
+
+
 def arithmetic_value(text: str) -> int:
     """What an expression comes to once its letters are struck out.
 
     Raises InputError if what remains is not one number, + or -, and another number.
     """
-    clean = re.sub(r"[a-z]", "", text)
+    clean = re.sub(r"[a-z]", "", text) if isinstance(text, str) else ""
     match = re.fullmatch(r"([0-9]+)([+-])([0-9]+)", clean)
     if match is None:
         raise InputError.of(
@@ -209,7 +216,8 @@ _TAG = re.compile(r"<(/?)([a-z]+)>")
 def xml(n: int, depth: int, *, generator: torch.Generator) -> list[str]:
     """Well-formed strings of tags, nested at most `depth` deep: tags close last in, first out.
 
-    Tag names have one or two letters from a to e. After the XML task of Jozefowicz, Zaremba and Sutskever 2015.
+    Tag names have one or two letters from a to e. After the XML task of Jozefowicz, Zaremba and Sutskever
+    2015, section 3.3.
     """
     require_at_least(1, n=n, depth=depth)
     require_generator(generator)

@@ -1,7 +1,7 @@
 """Frame by frame: music, speech and handwriting, small enough to train on within seconds.
 
-Shapes: N batch, T time, P pitches, F frequency bands. They stand in for the three corpora of Greff et al. 2017
-(LSTM: a search space odyssey): JSB Chorales, TIMIT and IAM online handwriting.
+Shapes: N batch, T time, P pitches, F frequency bands. They stand in for the three corpora of Greff et al.
+2017, "LSTM: a search space odyssey": JSB Chorales, TIMIT and IAM online handwriting.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ _FOLLOWS = (
 def chords(n: int, length: int, *, generator: torch.Generator) -> Labelled:
     """Four-part chord progressions in a random major key, each chord held for two frames.
 
-    Returns x (N, T, P) and y (N, T, P), the next frame; both float, multi-hot over P = 24 pitches (semitones).
-    One voice in twenty is silent. The key never changes within a piece, so a net that has heard it knows more.
+    Returns x (N, T, P) and y (N, T, P), the next frame; both float, multi-hot over P = 24 pitches, semitones.
+    One voice in twenty is silent. The key never changes within a piece: a net that has heard it knows more.
     """
     require_at_least(1, n=n, length=length)
     require_generator(generator)
@@ -85,8 +85,8 @@ _FORMANTS = (
 def formants(n: int, length: int, *, generator: torch.Generator) -> Labelled:
     """Vowels gliding into one another: log-spectral frames, and the vowel of each.
 
-    Returns x (N, T, F) float over F = 20 bands, y (N, T) int64 of 10 classes (see VOWELS). A vowel lasts 3 to 8
-    frames and never follows itself. Formants are smeared over five frames (so the neighbours on both sides
+    Returns x (N, T, F) float over F = 20 bands, y (N, T) int64 of 10 classes (see VOWELS). A vowel lasts 3 to
+    8 frames and never follows itself. Formants are smeared over five frames (so the neighbours on both sides
     help) and scaled by the speaker's vocal tract, 0.85 to 1.2 times.
     """
     require_at_least(1, n=n, length=length)
@@ -99,7 +99,7 @@ def formants(n: int, length: int, *, generator: torch.Generator) -> Labelled:
     y = (leaps.cumsum(1) % len(VOWELS)).gather(1, segment)
 
     log_f = torch.tensor(_FORMANTS).float().log()[y].transpose(1, 2)  # (N, 3, T), log Hz
-    log_f = F.avg_pool1d(F.pad(log_f, (2, 2), mode="replicate"), 5, stride=1)
+    log_f = _over_five_steps(log_f)
     log_f = log_f + (0.85 + 0.35 * torch.rand(n, 1, 1, generator=generator)).log()
     centres = torch.linspace(math.log(200), math.log(4000), BANDS)
     strength = torch.tensor([1.0, 0.7, 0.4]).view(1, 3, 1, 1)
@@ -112,15 +112,24 @@ def formants(n: int, length: int, *, generator: torch.Generator) -> Labelled:
 
 PEN_STEPS = 24
 
-# Digits as pen strokes in a box of width 1 and height 1.5, y upwards; each stroke is a smooth curve through points.
+# Digits as pen strokes in a box of width 1 and height 1.5, y upwards; each stroke is a smooth curve through
+# its points.
 _DIGITS: tuple[tuple[tuple[tuple[float, float], ...], ...], ...] = (
-    (((0.5, 1.5), (0.1, 1.2), (0.0, 0.7), (0.2, 0.1), (0.5, 0.0), (0.9, 0.3), (1.0, 0.8), (0.8, 1.35), (0.5, 1.5)),),
+    (
+        (
+            (0.5, 1.5), (0.1, 1.2), (0.0, 0.7), (0.2, 0.1),
+            (0.5, 0.0), (0.9, 0.3), (1.0, 0.8), (0.8, 1.35), (0.5, 1.5),
+        ),
+    ),
     (((0.25, 1.2), (0.55, 1.5), (0.55, 0.75), (0.55, 0.0)),),
     (((0.05, 1.2), (0.4, 1.5), (0.85, 1.3), (0.75, 0.8), (0.3, 0.3), (0.0, 0.0), (0.5, 0.02), (1.0, 0.0)),),
     (((0.1, 1.4), (0.6, 1.5), (0.85, 1.15), (0.4, 0.8), (0.85, 0.55), (0.8, 0.1), (0.4, 0.0), (0.05, 0.15)),),
     (((0.6, 1.5), (0.3, 0.95), (0.0, 0.5), (0.5, 0.5), (1.0, 0.5)), ((0.75, 0.9), (0.75, 0.45), (0.75, 0.0))),
     (
-        ((0.2, 1.5), (0.17, 1.15), (0.15, 0.8), (0.55, 0.95), (0.9, 0.6), (0.7, 0.1), (0.35, 0.0), (0.0, 0.15)),
+        (
+            (0.2, 1.5), (0.17, 1.15), (0.15, 0.8), (0.55, 0.95),
+            (0.9, 0.6), (0.7, 0.1), (0.35, 0.0), (0.0, 0.15),
+        ),
         ((0.2, 1.5), (0.55, 1.5), (0.9, 1.5)),
     ),
     (((0.8, 1.5), (0.3, 1.1), (0.05, 0.5), (0.3, 0.02), (0.75, 0.1), (0.85, 0.5), (0.5, 0.75), (0.1, 0.45)),),
@@ -138,8 +147,8 @@ _DIGITS: tuple[tuple[tuple[tuple[float, float], ...], ...], ...] = (
 def strokes(n: int, *, generator: torch.Generator) -> Labelled:
     """Handwritten digits as pen movements: which character was written?
 
-    Returns x (N, T, 3) float: dx and dy in units of a digit's width (y upwards), and 1 where the pen touches the
-    paper during the movement; y (N,) int64 digit. T = 24. Each writer slants, turns, stretches and wobbles.
+    Returns x (N, T, 3) float: dx and dy in units of a digit's width (y upwards), and 1 where the pen touches
+    the paper during the movement; y (N,) int64 digit. T = 24. Writers slant, turn, stretch and wobble.
     """
     require_at_least(1, n=n)
     require_generator(generator)
@@ -160,7 +169,7 @@ def strokes(n: int, *, generator: torch.Generator) -> Labelled:
     )  # (N, 2, 2)
     path = path @ writer.transpose(1, 2)
     wobble = 0.08 * torch.randn(n, PEN_STEPS + 1, 2, generator=generator)
-    wobble = F.avg_pool1d(F.pad(wobble.transpose(1, 2), (2, 2), mode="replicate"), 5, stride=1).transpose(1, 2)
+    wobble = _over_five_steps(wobble.transpose(1, 2)).transpose(1, 2)
     return Labelled(torch.cat([(path + wobble).diff(dim=1), down[y].unsqueeze(-1)], -1), y)
 
 
@@ -179,6 +188,11 @@ def _templates() -> tuple[torch.Tensor, torch.Tensor]:
         touching = [torch.cat([torch.zeros(1), torch.ones(int(share))]) for share in shares]
         down.append(torch.cat(touching)[1:])
     return torch.stack(points), torch.stack(down)
+
+
+def _over_five_steps(curves: torch.Tensor) -> torch.Tensor:
+    """Moving mean along the last axis of (N, C, T); the ends are repeated."""
+    return F.avg_pool1d(F.pad(curves, (2, 2), mode="replicate"), 5, stride=1)
 
 
 def _smooth(knots: torch.Tensor) -> torch.Tensor:

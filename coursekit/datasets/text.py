@@ -55,7 +55,7 @@ class Vocabulary:
     def of(cls, texts: Iterable[str], level: Level = "word") -> Vocabulary:
         """The vocabulary of all tokens in the texts, in alphabetical order."""
         if isinstance(texts, str):
-            raise InputError.of("`texts`", got=texts, expected="a list of strings", do="Wrap the string in [ ].")
+            raise InputError.of("`texts`", got=texts, expected="a list of strings", do="Wrap it in [ ].")
         return cls(sorted({token for text in texts for token in tokenise(text, level)}), level=level)
 
     def __len__(self) -> int:
@@ -96,7 +96,7 @@ class Vocabulary:
         """Texts as one padded block; lengths and mask count the begin and end tokens that were asked for."""
         if isinstance(texts, str) or not texts:
             raise InputError.of(
-                "`texts`", got=texts, expected="a list of at least one string", do="Wrap a single string in [ ]."
+                "`texts`", got=texts, expected="a list of at least one string", do="Wrap a string in [ ]."
             )
         rows = [[self.bos] * bos + self.encode(text) + [self.eos] * eos for text in texts]
         lengths = torch.tensor([len(row) for row in rows])

@@ -1,4 +1,4 @@
-"""An English-Dutch toy grammar: 25 English words, lengths that differ, words that change places.
+"""An English-Dutch toy grammar: 30 English words, lengths that differ, words that change places.
 
 What makes it hard to translate word by word:
 
@@ -55,7 +55,12 @@ class _Noun(NamedTuple):
     neuter: bool  # "het" and "ons" instead of "de" and "onze"
 
 
-_SUBJECTS = (_Subject("i", "ik", 0), _Subject("you", "jij", 1), _Subject("we", "wij", 2), _Subject("they", "zij", 2))
+_SUBJECTS = (
+    _Subject("i", "ik", 0),
+    _Subject("you", "jij", 1),
+    _Subject("we", "wij", 2),
+    _Subject("they", "zij", 2),
+)
 _VERBS = (
     _Verb("see", "seen", ("zie", "ziet", "zien"), "zien", "gezien"),
     _Verb("buy", "bought", ("koop", "koopt", "kopen"), "kopen", "gekocht"),
@@ -92,8 +97,9 @@ def all_pairs() -> tuple[Translation, ...]:
     for english, de, het in _OWNERS:
         for question, vraag, nouns in (("what", "wat", (_NAME,)), ("where", "waar", _NOUNS)):
             sentences += [
-                Translation(f"{question} is {english} {x.english}", f"{vraag} is {het if x.neuter else de} {x.dutch}")
-                for x in nouns
+                Translation(f"{question} is {english} {noun.english}", f"{vraag} is {owner} {noun.dutch}")
+                for noun in nouns
+                for owner in (het if noun.neuter else de,)
             ]
     return tuple(sentences)
 
@@ -104,11 +110,12 @@ def _about(subject: _Subject, verb: _Verb, noun: _Noun, definite: bool) -> list[
     the = "the" if definite else "a"
     de = ("het" if noun.neuter else "de") if definite else "een"
     thing, ding = f"{the} {noun.english}", f"{de} {noun.dutch}"
+    has, wants = _HAVE[subject.person], _WANT[subject.person]
     denied = f"{ding} niet" if definite else f"geen {noun.dutch}"
     return [
         Translation(f"{s} {verb.english} {thing}", f"{ik} {verb.after(subject)} {ding}"),
-        Translation(f"{s} have {verb.participle} {thing}", f"{ik} {_HAVE[subject.person]} {ding} {verb.dutch_participle}"),
-        Translation(f"{s} want to {verb.english} {thing}", f"{ik} {_WANT[subject.person]} {ding} {verb.infinitive}"),
+        Translation(f"{s} have {verb.participle} {thing}", f"{ik} {has} {ding} {verb.dutch_participle}"),
+        Translation(f"{s} want to {verb.english} {thing}", f"{ik} {wants} {ding} {verb.infinitive}"),
         Translation(f"{s} do not {verb.english} {thing}", f"{ik} {verb.after(subject)} {denied}"),
         Translation(f"do {s} {verb.english} {thing}", f"{verb.before(subject)} {ik} {ding}"),
         Translation(f"today {s} {verb.english} {thing}", f"vandaag {verb.before(subject)} {ik} {ding}"),

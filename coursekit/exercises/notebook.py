@@ -53,7 +53,9 @@ def build(unit: Unit) -> NotebookNode:
         for item in vars(section).values():
             if isinstance(item, Question):
                 if item.id not in keys:
-                    raise ExerciseError(f"exercise {item.id} has no answer key in the module of the same name in known/.")
+                    raise ExerciseError(
+                        f"exercise {item.id} has no answer key in the module of the same name in known/."
+                    )
                 cells += _exercise(item, keys[item.id])
             elif isinstance(item, ManualQuestion):
                 if item.id not in rubrics:

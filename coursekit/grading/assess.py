@@ -11,7 +11,7 @@ from nbformat import NotebookNode
 
 from coursekit.checks.declare import Inputs
 from coursekit.checks.judge import LiveExpectation, Verdict, judge
-from coursekit.checks.score import part_lines, next_step, points
+from coursekit.checks.score import next_step, part_lines, points
 from coursekit.course import Unit
 from coursekit.exercises import catalogue
 from coursekit.grading.clean import clean_outputs, clean_text
@@ -101,7 +101,9 @@ class Examiner:
         )
         return SubmissionJob(key=key, cells=cells, draws=self.draws, files=submission.folder)
 
-    def result(self, submission: Submission, release: NotebookNode, mended: Mended, run: SubmissionRun) -> SubmissionResult:
+    def result(
+        self, submission: Submission, release: NotebookNode, mended: Mended, run: SubmissionRun
+    ) -> SubmissionResult:
         """Judge a run."""
         verdicts = {
             name: judge(expectation.key.question, expectation, run.evidence.get(name)).redacted()
@@ -207,4 +209,3 @@ def _comment(verdict: Verdict) -> str:
     if step := next_step(verdict):
         lines += ["", step]
     return clean_text("\n".join(lines))
-

@@ -14,6 +14,7 @@ import nbformat
 from coursekit.course import Course, Unit
 from coursekit.errors import CoursekitError, NotebookError
 from coursekit.grading.assess import Examiner, Submission, SubmissionResult
+from coursekit.grading.files import replace
 from coursekit.grading.mend import Mended, mend, read_submission
 from coursekit.grading.pool import Pool
 from coursekit.grading.results import Limits, SubmissionJob
@@ -21,10 +22,11 @@ from coursekit.grading.results import Limits, SubmissionJob
 
 @dataclass
 class Timing:
-    """Wall seconds by phase; run and judge overlap, so that the sum may exceed the whole."""
+    """Wall seconds by phase. Judging, recording and feedback happen while submissions run, within `run_wall`."""
 
     start_up: float = 0.0
-    run: float = 0.0
+    run_wall: float = 0.0
+    """From the first submission to the last result."""
     judge: float = 0.0
     record: float = 0.0
     feedback: float = 0.0
@@ -76,16 +78,17 @@ def assess(
             yield examiner.job(key, mended, submission)
 
     begun = time.perf_counter()
-    with Pool(jobs=jobs, limits=limits or Limits(), unit=of, trust=trust) as pool:
-        timing.start_up += time.perf_counter() - begun
+    with Pool(jobs=jobs, limits=limits or Limits(), units=[of.number], hidden=[course.root], trust=trust) as pool:
+        started = time.perf_counter()
+        timing.start_up += started - begun
         for run in pool.run(work()):
             submission, mended = pending.pop(run.key)
             judged = time.perf_counter()
             result = examiner.result(submission, release, mended, run)
             timing.judge += time.perf_counter() - judged
-            timing.run += run.wall_seconds
             timing.cells_cpu += run.probe_cpu_seconds + sum(cell.seconds for cell in run.cells.values())
             yield result
+        timing.run_wall = time.perf_counter() - started
     for submission, why in unreadable:
         yield examiner.unreadable(submission, why)
 
@@ -142,15 +145,3 @@ def _write_autograded(course: Course, result: SubmissionResult) -> None:
     folder = course.autograded / result.student / result.unit.name
     text = nbformat.writes(result.notebook)
     replace(folder / f"{result.unit.name}.ipynb", text)
-
-
-def replace(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.part")
-    try:
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(path)
-    except OSError:
-        draft.unlink(missing_ok=True)
-        raise

@@ -36,7 +36,11 @@ def _solution(course: Course, of: Unit, check: bool) -> list[Path]:
     path = course.solution(of)
     notebook = build_solution(of)
     text = jupytext.writes(notebook, fmt="py:percent")
-    if path.is_file() and _texts(nbformat.read(path, as_version=4)) == _texts(notebook) and _same(path.with_suffix(".py"), text):
+    if (
+        path.is_file()
+        and _texts(nbformat.read(path, as_version=4)) == _texts(notebook)
+        and _same(path.with_suffix(".py"), text)
+    ):
         return []
     if not check:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -27,7 +27,9 @@ def clean_text(text: str) -> str:
 
 def clean_outputs(outputs: list[dict[str, Any]]) -> list[NotebookNode]:
     """Outputs with text, PNG and JPEG images, and HTML stripped of everything active. Malformed ones are dropped."""
-    return [cleaned for output in outputs if isinstance(output, dict) and (cleaned := _clean_output(output)) is not None]
+    return [
+        cleaned for output in outputs if isinstance(output, dict) and (cleaned := _clean_output(output)) is not None
+    ]
 
 
 def _clean_output(output: dict[str, Any]) -> NotebookNode | None:

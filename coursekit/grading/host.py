@@ -198,7 +198,7 @@ class Contain(NbGraderPreprocessor):  # type: ignore[misc]
     def preprocess(self, nb: NotebookNode, resources: dict[str, Any]) -> tuple[NotebookNode, dict[str, Any]]:
         course, of = _course_of(resources)
         student = resources["nbgrader"]["student"]
-        engine = _engine(of)
+        engine = _engine(course, of)
         folder = course.submitted / student / of.name
         submission = Submission(student, folder / f"{of.name}.ipynb", folder)
         release = read_release(course, of)
@@ -216,20 +216,20 @@ class Contain(NbGraderPreprocessor):  # type: ignore[misc]
 
 
 class _Engine:
-    def __init__(self, of: Unit) -> None:
+    def __init__(self, course: Course, of: Unit) -> None:
         self.examiner = Examiner(of, secrets.randbits(62))
-        self.pool = Pool(jobs=1, limits=Limits(), unit=of)
+        self.pool = Pool(jobs=1, limits=Limits(), units=[of.number], hidden=[course.root])
         self.pool.__enter__()
 
 
 _ENGINES: dict[Unit, _Engine] = {}
 
 
-def _engine(of: Unit) -> _Engine:
+def _engine(course: Course, of: Unit) -> _Engine:
     if of not in _ENGINES:
         import atexit
 
-        _ENGINES[of] = engine = _Engine(of)
+        _ENGINES[of] = engine = _Engine(course, of)
         atexit.register(engine.pool.__exit__, None, None, None)
     return _ENGINES[of]
 

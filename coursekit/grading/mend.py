@@ -45,9 +45,13 @@ def read_submission(path: Path) -> dict[str, Any]:
             )
         raw = json.loads(path.read_bytes())
     except OSError as error:
-        raise NotebookError(f"{path.name}: cannot be read ({error.strerror}). Check that the file exists and its permissions.") from error
+        raise NotebookError(
+            f"{path.name}: cannot be read ({error.strerror}). Check that the file exists and its permissions."
+        ) from error
     except (ValueError, RecursionError) as error:
-        raise NotebookError(f"{path.name}: not valid JSON ({str(error)[:120]}). Hand in the .ipynb file as Jupyter saved it.") from error
+        raise NotebookError(
+            f"{path.name}: not valid JSON ({str(error)[:120]}). Hand in the .ipynb file as Jupyter saved it."
+        ) from error
     return _format_4(raw, path.name)
 
 
@@ -60,13 +64,15 @@ def _format_4(raw: Any, name: str) -> dict[str, Any]:
         except Exception as error:  # nbformat's converter fails in its own many ways on damaged files
             raise NotebookError(f"{name}: notebook format 3 that cannot be converted ({str(error)[:120]}).") from error
     if raw.get("nbformat") != 4:
-        raise NotebookError(f"{name}: notebook format {raw.get('nbformat')!r}, expected 4. Open and save it with JupyterLab.")
+        raise NotebookError(
+            f"{name}: notebook format {raw.get('nbformat')!r}, expected 4. Open and save it with JupyterLab."
+        )
     cells = raw.get("cells")
     if not isinstance(cells, list) or not all(isinstance(cell, dict) for cell in cells):
         raise NotebookError(f"{name}: a notebook without a list of cells.")
     if len(cells) > MAX_CELLS:
         raise NotebookError(f"{name}: {len(cells)} cells, expected at most {MAX_CELLS}.")
-    return raw
+    return dict(raw)
 
 
 def mend(release: NotebookNode, submission: dict[str, Any]) -> Mended:
@@ -89,7 +95,9 @@ def mend(release: NotebookNode, submission: dict[str, Any]) -> Mended:
         elif text.strip():
             extras[anchor].append(_extra(cell.get("cell_type"), text))
     if not mine:
-        raise NotebookError("no cell of the assignment was found in it, expected the notebook that was handed out, filled in.")
+        raise NotebookError(
+            "no cell of the assignment was found in it, expected the notebook that was handed out, filled in."
+        )
     if order != [name for name in known if name in mine]:
         notes.append("cells were in another order; restored")
 
@@ -106,7 +114,9 @@ def mend(release: NotebookNode, submission: dict[str, Any]) -> Mended:
             notes += said
             cells += [_extra(cell.cell_type, text) for text in rest]
         cells += extras.pop(name, [])
-    notebook = nbformat.v4.new_notebook(cells=[_clean(cell, k) for k, cell in enumerate(cells)], metadata=release.metadata)
+    notebook = nbformat.v4.new_notebook(
+        cells=[_clean(cell, k) for k, cell in enumerate(cells)], metadata=release.metadata
+    )
     return Mended(notebook, tuple(notes))
 
 

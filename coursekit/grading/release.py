@@ -15,7 +15,16 @@ from coursekit.exercises import bank, catalogue
 from coursekit.exercises.check import PRACTICE_SEED
 from coursekit.exercises.notebook import solution_lines
 
-WITHHELD = ("exercises/*/known", "grading", "exercises/audit.py", "exercises/notebook.py", "exercises/practice", "cli.py", "doctor.py", "coverage.py")
+WITHHELD = (
+    "exercises/*/known",
+    "grading",
+    "exercises/audit.py",
+    "exercises/notebook.py",
+    "exercises/practice",
+    "cli.py",
+    "doctor.py",
+    "coverage.py",
+)
 """The instructor's side of the package, relative to coursekit/."""
 SHIPPED = ("lectures", "data", "LICENSE", "constraints.txt")
 
@@ -61,7 +70,9 @@ def _files(place: Path) -> list[Path]:
     if place.is_file():
         return [place]
     skipped = {"__pycache__", "cache", ".ipynb_checkpoints"}
-    return sorted(p for p in place.rglob("*") if p.is_file() and not skipped & set(p.parts) and not p.name.startswith("."))
+    return sorted(
+        p for p in place.rglob("*") if p.is_file() and not skipped & set(p.parts) and not p.name.startswith(".")
+    )
 
 
 def _student_project(text: str) -> str:
@@ -78,7 +89,9 @@ def _assert_no_solution(course: Course, of: Unit, assignment: Path) -> None:
     released = nbformat.read(assignment, as_version=4)
     leaked = hidden & {line.strip() for cell in released.cells for line in cell.source.splitlines()}
     if leaked:
-        raise CourseError(f"{assignment.name} holds {len(leaked)} solution lines, such as {sorted(leaked)[0]!r}. Nothing was bundled.")
+        raise CourseError(
+            f"{assignment.name} holds {len(leaked)} solution lines, such as {sorted(leaked)[0]!r}. Nothing was bundled."
+        )
     assert {q.name for q in catalogue.questions(of)} <= {c.metadata.nbgrader.grade_id for c in released.cells}
 
 

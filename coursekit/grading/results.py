@@ -25,6 +25,8 @@ class Limits:
 
     cell_seconds: float = 20.0
     wall_seconds: float = 120.0
+    grace_seconds: float = 5.0
+    """How long after a cell's time limit the pool waits for the cell to be stopped from inside."""
     memory_bytes: int = 2048 * MIB
     """Address space on top of what the warm process maps already."""
     file_bytes: int = 256 * MIB

@@ -11,7 +11,6 @@ The writer is framed as many-to-many: word t-1 goes in, word t comes out.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch

@@ -46,7 +46,9 @@ def train(
     Raises `TrainingError` at the first loss that is not finite.
     """
     if optimizer not in OPTIMIZERS:
-        raise InputError.of("optimizer", got=optimizer, expected=f"one of {sorted(OPTIMIZERS)}", do="Pick one of these.")
+        raise InputError.of(
+            "optimizer", got=optimizer, expected=f"one of {sorted(OPTIMIZERS)}", do="Pick one of these."
+        )
     weights = list(parameters)
     descent = OPTIMIZERS[optimizer](weights, lr=lr)
     records = []

@@ -46,7 +46,7 @@ def train_together(
     for step in track(range(steps), label):
         losses = losses_fn(step)
         history.append(losses.detach().clone())
-        gradients = torch.autograd.grad(losses.sum(), parameters)
+        gradients = torch.autograd.grad(losses.sum(), parameters, allow_unused=True, materialize_grads=True)
         norms = torch.stack([g.flatten(1).square().sum(1) for g in gradients]).sum(0).sqrt()
         alive = losses.detach().isfinite() & norms.isfinite()
         shrink = (clip / norms.clamp_min(1e-12)).clamp_max(1.0)

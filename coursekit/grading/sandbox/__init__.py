@@ -21,9 +21,9 @@ from coursekit.errors import SandboxUnavailable
 from coursekit.grading.results import Limits
 from coursekit.grading.sandbox import landlock, namespaces, seccomp, trees
 from coursekit.grading.sandbox.landlock import Grant
-from coursekit.grading.sandbox.limits import give_up_privileges, set_limits
+from coursekit.grading.sandbox.limits import close_above, give_up_privileges, mapped_bytes, set_limits
 
-__all__ = ["Ability", "abilities", "enter", "open_grants", "require"]
+__all__ = ["Ability", "abilities", "enter", "prepare", "require"]
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,9 @@ def require() -> None:
         )
 
 
-def open_grants(hidden: Iterable[Path] = (), extra: Iterable[Path] = ()) -> list[Grant]:
-    """Open every tree that a submission may read; done once, before the forks."""
+def prepare(hidden: Iterable[Path] = (), extra: Iterable[Path] = ()) -> list[Grant]:
+    """What can be done once, before the forks; opens every tree that a submission may read."""
+    seccomp.prepare()
     grants = (Grant.on(path, rights) for path, rights in trees.visible(hidden, extra).items())
     return [grant for grant in grants if grant is not None]
 
@@ -67,15 +68,12 @@ def enter(grants: Iterable[Grant], scratch: Path, limits: Limits, keep: int) -> 
     own = Grant.on(scratch, landlock.OWN)
     if own is None:
         raise SandboxUnavailable(f"scratch folder {scratch}: cannot be opened, expected a folder of the worker's own.")
-    set_limits(limits)
+    mapped = mapped_bytes()  # /proc is out of sight once Landlock holds
     give_up_privileges()
     landlock.restrict([*grants, own])
-    os.closerange(keep + 1, _most_descriptors())
+    close_above(keep)
+    set_limits(limits, mapped)
     seccomp.restrict(os.getpid())
-
-
-def _most_descriptors() -> int:
-    return 65_536
 
 
 def _required() -> dict[str, Ability]:

@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import ctypes
+import errno
+import functools
 import os
 import platform
+from typing import Any
 
 MACHINE = platform.machine()
 
 
 def call(name: str, *arguments: int | bytes | ctypes.Array[ctypes.c_char] | ctypes.Structure | None) -> int:
     """Call a function of the C library; an OSError that names it where it returns -1."""
-    library = ctypes.CDLL(None, use_errno=True)
-    try:
-        function = getattr(library, name)
-    except AttributeError:
-        raise OSError(38, f"the C library has no {name}") from None
-    function.restype = ctypes.c_long
-    result = int(function(*(_argument(item) for item in arguments)))
+    result = int(_function(name)(*(_argument(item) for item in arguments)))
     if result == -1:
         code = ctypes.get_errno()
         raise OSError(code, f"{name}: {os.strerror(code)}")
     return result
+
+
+@functools.cache
+def _function(name: str) -> Any:
+    try:
+        function = getattr(ctypes.CDLL(None, use_errno=True), name)
+    except (AttributeError, TypeError):  # TypeError: Windows has no library without a name
+        raise OSError(errno.ENOSYS, f"the C library has no {name}") from None
+    function.restype = ctypes.c_long
+    return function
 
 
 def _argument(item: object) -> object:

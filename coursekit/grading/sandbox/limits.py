@@ -19,6 +19,7 @@ _LAST_CAPABILITY = 40
 _GRACE_SECONDS = 5
 _MEMORY_FOR_LOCKS = 64 << 10
 _OPEN_FILES = 256
+_MOST_DESCRIPTORS = 1 << 20
 
 
 def give_up_privileges() -> None:
@@ -33,11 +34,11 @@ def give_up_privileges() -> None:
     call("capset", header, ctypes.create_string_buffer(24))
 
 
-def set_limits(limits: Limits) -> None:
-    """Set the resource limits, hard, for this process."""
+def set_limits(limits: Limits, mapped: int) -> None:
+    """Set the resource limits, hard, for this process, which maps `mapped` bytes already."""
     seconds = math.ceil(limits.wall_seconds * limits.threads) + _GRACE_SECONDS
     wanted = {
-        "RLIMIT_AS": _address_space() + limits.memory_bytes,
+        "RLIMIT_AS": mapped + limits.memory_bytes,
         "RLIMIT_FSIZE": limits.file_bytes,
         "RLIMIT_CPU": seconds,
         "RLIMIT_NOFILE": _OPEN_FILES,
@@ -55,10 +56,22 @@ def set_limits(limits: Limits) -> None:
                 resource.setrlimit(number, (value, value))
 
 
-def _address_space() -> int:
-    """Bytes that this process maps now."""
+def mapped_bytes() -> int:
+    """Bytes of address space that this process has now."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[0])
     except OSError:  # no /proc
         return 1 << 40
     return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def close_above(keep: int) -> None:
+    """Close every descriptor above `keep`."""
+    os.closerange(keep + 1, _MOST_DESCRIPTORS)
+
+
+def raise_descriptor_limit() -> None:
+    """Allow as many open descriptors as the system lets us: the warm process holds one for each readable tree."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import functools
 import struct
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -197,6 +198,7 @@ class _Program(ctypes.Structure):
     _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_void_p)]
 
 
+_INSTRUCTION = struct.Struct("=HBBI")
 _PR_SET_SECCOMP, _PR_GET_SECCOMP, _MODE_FILTER = 22, 21, 2
 
 
@@ -210,6 +212,17 @@ def available() -> bool:
 
 def restrict(pid: int) -> None:
     """From here on only allowed calls. Needs no_new_privs; cannot be undone."""
-    instructions = program(pid)
-    code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *line) for line in instructions))
-    call("prctl", _PR_SET_SECCOMP, _MODE_FILTER, _Program(len(instructions), ctypes.addressof(code)), 0, 0)
+    code = _assembled(pid)
+    length = len(code) // _INSTRUCTION.size
+    buffer = ctypes.create_string_buffer(code, len(code))
+    call("prctl", _PR_SET_SECCOMP, _MODE_FILTER, _Program(length, ctypes.addressof(buffer)), 0, 0)
+
+
+@functools.cache
+def _assembled(pid: int) -> bytes:
+    return b"".join(_INSTRUCTION.pack(*line) for line in program(pid))
+
+
+def prepare() -> None:
+    """Assemble the filter for process 1, which every submission with a PID namespace of its own is."""
+    _assembled(1)

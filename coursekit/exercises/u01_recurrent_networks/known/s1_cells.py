@@ -112,7 +112,8 @@ def unroll(cell, x: Tensor, h: Tensor, reverse: bool) -> tuple[Tensor, Tensor]:
     T = x.shape[1]
     states = [h] * T
     for t in reversed(range(T)) if reverse else range(T):
-        h = states[t] = cell(x[:, t], h)
+        h = cell(x[:, t], h)
+        states[t] = h
     return torch.stack(states, dim=1), h
     ### END SOLUTION
 

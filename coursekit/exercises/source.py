@@ -1,0 +1,156 @@
+"""An answer from a catalogue as code that stands alone in a notebook: how the kit makes itself a class of students."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import functools
+import importlib
+import inspect
+import textwrap
+import types
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from coursekit.errors import ExerciseError
+
+PROVIDED = {"math", "torch", "F", "Tensor", "nn"}
+"""What the first cell of an assignment imports."""
+
+
+def as_code(answer: Any, name: str) -> str:
+    """Source that defines `name` as `answer`, with every helper that it uses."""
+    pieces: dict[str, str] = {}
+    target = _express(answer, pieces)
+    return "\n\n".join([*pieces.values(), f"{name} = {target}" if target != name else ""]).strip() + "\n"
+
+
+def _express(value: Any, pieces: dict[str, str]) -> str:
+    """An expression for `value`; definitions that it needs are added to `pieces`, in order."""
+    if isinstance(value, types.FunctionType):
+        return _function(value, pieces)
+    if isinstance(value, type) and value.__module__.startswith("coursekit.exercises"):
+        return _definition(value.__name__, value, pieces)
+    if isinstance(value, functools.partial):
+        inner = [_express(value.func, pieces), *(_express(v, pieces) for v in value.args)]
+        inner += [f"{key}={_express(v, pieces)}" for key, v in value.keywords.items()]
+        pieces.setdefault("import functools", "import functools")
+        return f"functools.partial({', '.join(inner)})"
+    if isinstance(value, Tensor):
+        return f"torch.tensor({value.tolist()!r}, dtype={value.dtype})"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{k!r}: {_express(v, pieces)}" for k, v in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        inner_text = ", ".join(_express(v, pieces) for v in value)
+        return f"[{inner_text}]" if isinstance(value, list) else f"({inner_text},)"
+    if isinstance(value, types.ModuleType):
+        pieces.setdefault(f"import {value.__name__}", f"import {value.__name__}")
+        return value.__name__
+    if isinstance(value, torch.dtype):
+        return str(value)
+    if value is None or isinstance(value, bool | int | float | str):
+        return repr(value)
+    for library in (torch, torch.nn.functional):
+        known = getattr(library, getattr(value, "__name__", ""), None)
+        if known is not None and known == value:  # torch's own functions say that they live elsewhere
+            pieces.setdefault(f"import {library.__name__}", f"import {library.__name__}")
+            return f"{library.__name__}.{value.__name__}"
+    module, qualname = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
+    if module and qualname and "<" not in qualname and not module.startswith("coursekit"):
+        root = module if module != "builtins" else ""
+        if root:
+            pieces.setdefault(f"import {root}", f"import {root}")
+        return f"{root}.{qualname}" if root else qualname
+    raise ExerciseError(f"cannot write {value!r} as code, expected functions, classes, tensors and plain values.")
+
+
+def _function(function: types.FunctionType, pieces: dict[str, str]) -> str:
+    if not function.__module__.startswith("coursekit"):
+        pieces.setdefault(f"import {function.__module__}", f"import {function.__module__}")
+        return f"{function.__module__}.{function.__qualname__}"
+    if function.__module__.startswith("coursekit.") and ".known." not in function.__module__:
+        pieces.setdefault(
+            f"from {function.__module__} {function.__name__}", f"from {function.__module__} import {function.__name__}"
+        )
+        return function.__name__
+    if function.__name__ == "<lambda>":
+        text = _lambda_source(function)
+        _needs(function, ast.parse(text, mode="eval"), pieces)
+        return f"({text})"
+    return _definition(function.__name__, function, pieces)
+
+
+def _definition(name: str, item: Any, pieces: dict[str, str]) -> str:
+    if name in pieces:
+        return name
+    text = textwrap.dedent(inspect.getsource(item))
+    pieces[name] = ""  # holds the place: a recursive function needs itself
+    _needs(item, ast.parse(text), pieces)
+    pieces[name] = pieces.pop(name) or text.rstrip()
+    return name
+
+
+def _needs(item: Any, tree: ast.AST, pieces: dict[str, str]) -> None:
+    """Add what the names in `tree` stand for, unless a notebook has it anyway."""
+    scope = dict(vars(inspect.getmodule(item)))  # type: ignore[arg-type]
+    if isinstance(item, types.FunctionType) and item.__closure__:
+        scope |= {name: cell.cell_contents for name, cell in zip(item.__code__.co_freevars, item.__closure__)}
+    for name in _free_names(tree):
+        if name in PROVIDED or name in pieces or name not in scope or hasattr(builtins, name):
+            continue
+        value = scope[name]
+        if isinstance(value, types.ModuleType):
+            pieces[name] = f"import {value.__name__} as {name}"
+        elif getattr(value, "__name__", None) == name and isinstance(value, types.FunctionType | type):
+            if value.__module__.startswith("coursekit.exercises") and ".known." in value.__module__:
+                _definition(name, value, pieces)
+            else:
+                pieces[name] = f"from {value.__module__} import {name}"
+        elif not _is_typing(value):
+            pieces[name] = f"{name} = {_express(value, pieces)}"
+
+
+def _free_names(tree: ast.AST) -> list[str]:
+    return list(dict.fromkeys(node.id for node in ast.walk(tree) if isinstance(node, ast.Name)))
+
+
+def _is_typing(value: Any) -> bool:
+    return type(value).__module__ in ("typing", "types") or getattr(value, "__module__", "") in (
+        "typing",
+        "collections.abc",
+    )
+
+
+def _lambda_source(function: types.FunctionType) -> str:
+    """The lambda's own text: found by the position that its code object remembers."""
+    text, tree = _module_tree(function.__module__)
+    code = function.__code__
+    # The first instruction that has a column lies within the lambda's body.
+    spots = [p for p in code.co_positions() if p[0] is not None and p[2] is not None and p[0] >= code.co_firstlineno]
+    found = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Lambda)
+        and node.lineno == code.co_firstlineno
+        and any(_inside(node.body, line, column) for line, _, column, _ in spots[1:] or spots)
+        and tuple(a.arg for a in (*node.args.posonlyargs, *node.args.args)) == code.co_varnames[: code.co_argcount]
+    ]
+    if len(found) != 1:
+        raise ExerciseError(
+            f"{function.__module__}, line {code.co_firstlineno}: expected one lambda there, found {len(found)}."
+        )
+    # Parenthesised by the caller, so that a body over several lines stays one expression.
+    return " ".join((ast.get_source_segment(text, found[0]) or "").split("\n"))
+
+
+def _inside(node: ast.AST, line: int | None, column: int | None) -> bool:
+    start, end = (node.lineno, node.col_offset), (node.end_lineno, node.end_col_offset)  # type: ignore[attr-defined]
+    return start <= (line, column) <= end
+
+
+@functools.cache
+def _module_tree(name: str) -> tuple[str, ast.Module]:
+    text = inspect.getsource(importlib.import_module(name))
+    return text, ast.parse(text)

@@ -1,0 +1,256 @@
+"""A class of made-up submissions: perfect, blank, mistaken, damaged and hostile, each with the score it must get.
+
+The answers come from the exercises' own catalogues. What a submission must get is worked out in this process from the
+answers themselves, so that the graded score, which takes the long way through notebook, sandbox and gradebook, can be
+compared with it.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbformat import NotebookNode
+
+from coursekit.checks.declare import Key
+from coursekit.checks.engine import gather
+from coursekit.checks.isolate import quiet
+from coursekit.checks.judge import LiveExpectation, judge
+from coursekit.course import Unit
+from coursekit.exercises import catalogue
+from coursekit.exercises.audit import solution_answer
+from coursekit.exercises.check import PRACTICE_SEED
+from coursekit.exercises.source import as_code
+from coursekit.grading.assess import answer_cell
+
+
+@dataclass(frozen=True)
+class Student:
+    """A made-up student: what they hand in, and what it is worth."""
+
+    name: str
+    text: str
+    """The notebook file's content."""
+    expected: Mapping[str, float]
+    """Points by exercise."""
+    about: str
+    files: Mapping[str, bytes] = ()  # type: ignore[assignment]
+
+    @property
+    def points(self) -> float:
+        return sum(self.expected.values())
+
+    def hand_in(self, submitted: Path, of: Unit) -> None:
+        """Write the submission where nbgrader collects it."""
+        folder = submitted / self.name / of.name
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{of.name}.ipynb").write_text(self.text, encoding="utf-8")
+
+
+def make_class(of: Unit, release: NotebookNode, *, hostile: bool = True) -> list[Student]:
+    """One student of every kind."""
+    room = _Room(of, release)
+    students = [room.perfect(), room.blank()]
+    students += [room.alternative(k) for k in range(3)]
+    students += [room.mistaken(k) for k in range(max(len(key.mistakes) for key in room.keys.values()))]
+    students += room.damaged()
+    return students + (room.hostile() if hostile else [])
+
+
+class _Room:
+    def __init__(self, of: Unit, release: NotebookNode) -> None:
+        self.unit, self.release = of, release
+        self.keys = catalogue.keys(of)
+        self.full = {name: key.question.points for name, key in self.keys.items()}
+        self.none = dict.fromkeys(self.keys, 0.0)
+        self.right = {name: _solution_code(key) for name, key in self.keys.items()}
+
+    def perfect(self) -> Student:
+        return Student("perfect", self.notebook(self.right), self.full, "the solution")
+
+    def blank(self) -> Student:
+        return Student("blank", nbformat.writes(self.release), self.none, "the assignment as handed out")
+
+    def alternative(self, k: int) -> Student:
+        """The k-th alternative of every exercise."""
+        answers = {}
+        for name, key in self.keys.items():
+            chosen = list(key.alternatives.values())[k % len(key.alternatives)]
+            answers[name] = _code(key, chosen)
+        return Student(f"alternative-{k + 1}", self.notebook(answers), self.full, "correct, written differently")
+
+    def mistaken(self, k: int) -> Student:
+        """The k-th mistake of every exercise."""
+        answers, expected = {}, {}
+        for name, key in self.keys.items():
+            mistake = key.mistakes[k % len(key.mistakes)]
+            answers[name] = _code(key, mistake.answer)
+            expected[name] = worth(key, mistake.answer)
+        return Student(f"mistake-{k + 1}", self.notebook(answers), expected, f"mistake {k + 1} of every exercise")
+
+    def damaged(self) -> list[Student]:
+        """Right answers in notebooks that met with an accident."""
+        first = next(iter(self.keys))
+        name = answer_cell(first)
+
+        def edited(nb: NotebookNode) -> None:
+            for cell in _checks(nb):
+                cell.source = "1000.0"
+
+        def deleted(nb: NotebookNode) -> None:
+            checks = {id(cell) for cell in _checks(nb)}
+            nb.cells = [cell for cell in nb.cells if id(cell) not in checks]
+
+        def reordered(nb: NotebookNode) -> None:
+            nb.cells = nb.cells[:2] + nb.cells[2:][::-1]
+
+        def split(nb: NotebookNode) -> None:
+            place = _index(nb, name)
+            cell = nb.cells[place]
+            lines = cell.source.split("\n")
+            half = copy.deepcopy(cell)
+            cell.source, half.source = "\n".join(lines[:2]), "\n".join(lines[2:])
+            nb.cells.insert(place + 1, half)
+
+        def duplicated(nb: NotebookNode) -> None:
+            place = _index(nb, f"check-{name}")
+            nb.cells[place:place] = [copy.deepcopy(nb.cells[place]) for _ in range(2)]
+
+        def retyped(nb: NotebookNode) -> None:
+            for cell in _checks(nb):
+                cell.cell_type = "raw"
+                cell.pop("outputs", None)
+                cell.pop("execution_count", None)
+
+        def lost(nb: NotebookNode) -> None:
+            del nb.cells[_index(nb, name)]
+
+        def chatty(nb: NotebookNode) -> None:
+            noise = "import sys, warnings\nwarnings.warn('careful')\nprint('noise', file=sys.stderr)"
+            nb.cells.insert(2, nbformat.v4.new_code_cell(noise))
+
+        kinds: list[tuple[str, Callable[[NotebookNode], None], str]] = [
+            ("edited-checks", edited, "check cells overwritten by a number"),
+            ("deleted-checks", deleted, "check cells deleted"),
+            ("reordered", reordered, "cells in reverse order"),
+            ("split-answer", split, "an answer cell split in two"),
+            ("duplicated-check", duplicated, "a check cell there three times"),
+            ("retyped-checks", retyped, "check cells turned into raw text"),
+            ("warnings", chatty, "warnings and text on standard error"),
+        ]
+        students = [Student(n, self.notebook(self.right, change), self.full, about) for n, change, about in kinds]
+        without = {**self.full, first: 0.0}
+        students.append(Student("lost-answer", self.notebook(self.right, lost), without, "one answer cell deleted"))
+        students.append(Student("broken-json", self.notebook(self.right)[:-200], self.none, "the file is cut off"))
+        students.append(Student("not-a-notebook", json.dumps({"cells": 3}), self.none, "JSON, but no notebook"))
+        return students
+
+    def hostile(self) -> list[Student]:
+        """Notebooks that loop, eat memory, quit, or try to be graded by themselves."""
+        first, *_, last = self.keys
+        only_first = {**self.none, first: self.full[first]}
+        students = [
+            self._appended(
+                "endless-loop", first, "while True:\n    pass", self.full, "an endless loop in a cell of its own"
+            ),
+            self._appended(
+                "memory-bomb",
+                first,
+                "x = []\nwhile True:\n    x.append(bytearray(200_000_000))",
+                self.full,
+                "eats memory",
+            ),
+            self._appended(
+                "quits", first, "import os\nos._exit(0)", only_first, "kills its process after the first exercise"
+            ),
+            self._appended("exits", first, "import sys\nsys.exit(0)", self.full, "calls sys.exit"),
+        ]
+        nb = copy.deepcopy(self.release)
+        nb.cells.insert(2, nbformat.v4.new_code_cell(FORGERY))
+        students.append(
+            Student("forger", nbformat.writes(nb), self.none, "patches check, probes, Score, torch; no answers")
+        )
+        return students
+
+    def _appended(self, name: str, after: str, code: str, expected: Mapping[str, float], about: str) -> Student:
+        def change(nb: NotebookNode) -> None:
+            place = _index(nb, f"check-{answer_cell(after)}")
+            nb.cells.insert(place + 1, nbformat.v4.new_code_cell(code))
+
+        return Student(name, self.notebook(self.right, change), expected, about)
+
+    def notebook(self, answers: Mapping[str, str], change: Callable[[NotebookNode], None] = lambda nb: None) -> str:
+        """The release with these answers filled in, then changed."""
+        nb = copy.deepcopy(self.release)
+        for name, code in answers.items():
+            nb.cells[_index(nb, answer_cell(name))].source = code
+        change(nb)
+        return str(nbformat.writes(nb))
+
+
+FORGERY = """\
+import builtins, sys
+import torch
+import coursekit.exercises, coursekit.checks.engine, coursekit.checks.judge, coursekit.checks.score, coursekit.checks.compare
+
+class Yes(float):
+    def __eq__(self, other): return True
+    def __ne__(self, other): return False
+    __hash__ = float.__hash__
+    verdict = None
+
+def agree(*args, **kwargs):
+    return Yes(1000)
+
+coursekit.exercises.check = check = agree
+coursekit.checks.score.Score = Yes
+coursekit.checks.compare.difference = lambda *a, **k: None
+coursekit.checks.judge.difference = lambda *a, **k: None
+coursekit.checks.judge.judge = agree
+torch.allclose = torch.equal = torch.isclose = agree
+builtins.isinstance_ = builtins.isinstance
+real = coursekit.checks.engine.gather
+
+def invented(question, answer, draws, *rest, **more):
+    return [{part.name: {"h_next": torch.zeros(3, 5), "score": 1000.0, "passed": True} for part in question.parts} for _ in draws]
+
+for module in list(sys.modules.values()):
+    if getattr(module, "gather", None) is real:
+        module.gather = invented
+"""
+
+
+def worth(key: Key, answer: Any) -> float:
+    """The points of an answer, judged in this process on the practice draws."""
+    with quiet():
+        expectation = LiveExpectation(key, PRACTICE_SEED)
+        evidence = gather(key.question, key.bundle(answer), expectation.inputs)
+        return judge(key.question, expectation, evidence).earned
+
+
+def _solution_code(key: Key) -> str:
+    from coursekit.exercises.notebook import source
+
+    if key.outcome is not None:
+        return _code(key, solution_answer(key))
+    return "\n\n".join(source(item) for item in key.solution)
+
+
+def _code(key: Key, answer: Any) -> str:
+    names = key.question.answers
+    parts = [as_code(answer if len(names) == 1 else answer[name], name) for name in names]
+    # The catalogue's annotations may name what a notebook does not import.
+    return "from __future__ import annotations\n\n" + "\n\n".join(parts)
+
+
+def _checks(nb: NotebookNode) -> list[NotebookNode]:
+    return [cell for cell in nb.cells if cell.metadata.get("nbgrader", {}).get("grade_id", "").startswith("check-")]
+
+
+def _index(nb: NotebookNode, name: str) -> int:
+    return next(k for k, c in enumerate(nb.cells) if c.metadata.get("nbgrader", {}).get("grade_id") == name)

@@ -1,0 +1,198 @@
+"""Pages for people: feedback for a student, a report on the class, a table for a terminal, CSV for a spreadsheet.
+
+Templates escape everything, and the pages forbid scripts by a content security policy.
+"""
+
+from __future__ import annotations
+
+import csv
+import functools
+import io
+import os
+import statistics
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import jinja2
+from markupsafe import Markup, escape
+
+from coursekit.checks.judge import Verdict
+from coursekit.checks.score import MARKS, next_step, part_lines, points
+from coursekit.course import Course, Unit
+from coursekit.exercises import catalogue
+from coursekit.grading.assess import SubmissionResult, answer_cell
+from coursekit.grading.files import replace
+
+if TYPE_CHECKING:
+    from coursekit.grading.batch import Batch
+
+BINS = 10
+
+
+def feedback_path(course: Course, student: str, of: Unit) -> Path:
+    """Where nbgrader puts feedback."""
+    return course.feedback / student / of.name / f"{of.name}.html"
+
+
+def report_path(course: Course, of: Unit) -> Path:
+    return course.reports / of.name / "index.html"
+
+
+def write_feedback(course: Course, result: SubmissionResult) -> Path:
+    """A student's page."""
+    path = feedback_path(course, result.student, result.unit)
+    manual = [q.title for q in catalogue.manual_questions(result.unit)]
+    rows = [_exercise(verdict, result) for verdict in result.verdicts.values()]
+    replace(path, _templates().get_template("feedback.html").render(r=result, rows=rows, manual=manual))
+    return path
+
+
+def write_report(course: Course, batch: Batch) -> Path:
+    """The report on a class, and beside it the scores as CSV."""
+    path = report_path(course, batch.unit)
+    replace(path.with_name("scores.csv"), as_csv(batch.results))
+    shares = [r.earned / r.possible if r.possible else 0.0 for r in batch.results]
+    page = (
+        _templates()
+        .get_template("report.html")
+        .render(
+            unit=batch.unit,
+            students=[_student(course, path, result) for result in batch.results],
+            mean=statistics.fmean(r.earned for r in batch.results) if batch.results else 0.0,
+            median=statistics.median(r.earned for r in batch.results) if batch.results else 0.0,
+            possible=max((r.possible for r in batch.results), default=0.0),
+            seconds=batch.timing.run_wall,
+            bins=_bins(shares),
+            exercises=_exercises(batch.results),
+            mistakes=_mistakes(batch.results),
+            failures=batch.failures,
+        )
+    )
+    replace(path, page)
+    return path
+
+
+def line(result: SubmissionResult) -> str:
+    """A finished submission in one line."""
+    detail = f" ({result.detail})" if result.detail else ""
+    return f"  {result.student:24s} {points(result.earned):>5s}/{points(result.possible):<5s} {result.status}{detail}"
+
+
+def table(results: Sequence[SubmissionResult]) -> str:
+    """The class in a few lines: how many ended how, and the hardest exercises."""
+    endings = Counter(result.status for result in results)
+    lines = [", ".join(f"{count} {status}" for status, count in endings.most_common())]
+    for e in _exercises(results)[:5]:
+        lines.append(f"  {100 * e['share']:3.0f} %  {e['title']}{' · ' + e['mistake'] if e['mistake'] else ''}")
+    return "\n".join(lines)
+
+
+def as_csv(results: Sequence[SubmissionResult]) -> str:
+    """Scores by student and exercise. A name that a spreadsheet would take for a formula is quoted."""
+    names = list(results[0].verdicts) if results else []
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(["student", "status", "earned", "possible", *names])
+    for r in results:
+        scores = [f"{r.verdicts[name].earned:g}" for name in names]
+        writer.writerow([_no_formula(r.student), r.status, f"{r.earned:g}", f"{r.possible:g}", *scores])
+    return text.getvalue()
+
+
+def _no_formula(text: str) -> str:
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+
+
+def _exercise(verdict: Verdict, result: SubmissionResult) -> dict[str, Any]:
+    return {
+        "title": verdict.title,
+        "status": verdict.status,
+        "mark": MARKS[verdict.status],
+        "earned": verdict.earned,
+        "possible": verdict.possible,
+        "parts": [
+            {
+                "mark": MARKS[p.status],
+                "tests": p.tests,
+                "earned": p.earned,
+                "possible": p.possible,
+                "lines": part_lines(p),
+            }
+            for p in verdict.parts
+        ],
+        "next": next_step(verdict),
+        "code": result.answers.get(answer_cell(verdict.exercise), ""),
+    }
+
+
+def _student(course: Course, page: Path, result: SubmissionResult) -> dict[str, Any]:
+    target = feedback_path(course, result.student, result.unit)
+    link = quote(Path(os.path.relpath(target, page.parent)).as_posix()) if target.is_file() else ""
+    return {
+        "name": result.student,
+        "link": link,
+        "earned": result.earned,
+        "possible": result.possible,
+        "status": result.status,
+        "detail": result.detail,
+        "notes": result.notes,
+    }
+
+
+def _bins(shares: Sequence[float]) -> list[dict[str, Any]]:
+    counts = Counter(min(int(share * BINS), BINS - 1) for share in shares)
+    most = max(counts.values(), default=1)
+    return [
+        {
+            "label": f"{100 * k // BINS} to {100 * (k + 1) // BINS} %",
+            "count": counts[k],
+            "width": round(100 * counts[k] / most),
+        }
+        for k in range(BINS)
+    ]
+
+
+def _exercises(results: Sequence[SubmissionResult]) -> list[dict[str, Any]]:
+    """By mean share, hardest first."""
+    rows = []
+    for name in results[0].verdicts if results else ():
+        verdicts = [r.verdicts[name] for r in results]
+        seen = Counter(v.diagnosis.name for v in verdicts if v.diagnosis)
+        rows.append(
+            {
+                "title": verdicts[0].title,
+                "share": statistics.fmean(v.earned / v.possible for v in verdicts),
+                "full": sum(v.passed for v in verdicts),
+                "idle": sum(v.status in ("not started", "missing") for v in verdicts),
+                "mistake": f"{seen.most_common(1)[0][0]} ({seen.most_common(1)[0][1]})" if seen else "",
+            }
+        )
+    return sorted(rows, key=lambda row: row["share"])
+
+
+def _mistakes(results: Sequence[SubmissionResult]) -> list[dict[str, Any]]:
+    seen = Counter((v.diagnosis.name, v.title) for r in results for v in r.verdicts.values() if v.diagnosis)
+    return [{"name": name, "exercise": title, "count": count} for (name, title), count in seen.most_common(20)]
+
+
+@functools.cache
+def _templates() -> jinja2.Environment:
+    """Compiled once for a batch."""
+    loader = jinja2.FileSystemLoader(Path(__file__).parent / "templates")
+    environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    environment.filters["points"] = points
+    environment.filters["ticks"] = _ticks
+    return environment
+
+
+def _ticks(text: str) -> Markup:
+    """Text with its backticked pieces as code; each piece is escaped."""
+    pieces = text.split("`")
+    if len(pieces) % 2 == 0:
+        return escape(text)
+    return Markup("").join(
+        Markup("<code>{}</code>").format(piece) if k % 2 else escape(piece) for k, piece in enumerate(pieces)
+    )
