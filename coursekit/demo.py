@@ -56,7 +56,13 @@ def run(source: Course, *, jobs: int, trust: bool) -> int:
         submissions = collect(course.submitted, of)
         print(f"grading {len(submissions)} submissions, {jobs} at a time")
         batch = grade(
-            submissions, of, course, jobs=jobs, limits=LIMITS, trust=trust, on_result=lambda r: print(line(r), flush=True)
+            submissions,
+            of,
+            course,
+            jobs=jobs,
+            limits=LIMITS,
+            trust=trust,
+            on_result=lambda r: print(line(r), flush=True),
         )
         failures += compare(course, of, students, batch)
         print(f"class report    {report_path(course, of).relative_to(source.root)}")

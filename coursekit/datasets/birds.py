@@ -5,8 +5,8 @@ Attributes; everything else about a picture (background, perch or flight, tilt, 
 drawn from the generator in a fixed number of draws: equal seeds give equal styles whatever the attributes.
 
 Every part is a tapered capsule: the points around a straight segment within a radius that changes evenly from
-r to R. Its distance takes about ten passes over the pixels, and a pixel's coverage is that distance, in pixels,
-clamped: this makes the edges smooth at every size.
+r to R. Its distance takes about ten passes over the pixels, and a pixel's coverage is that distance, clamped:
+this makes the edges smooth at every size.
 """
 
 from __future__ import annotations
@@ -200,10 +200,10 @@ class _Scene:
         return turned * self.scale.unsqueeze(-1) + self.style.shift
 
     def capsule(self, a: Tensor, b: Tensor, r: Tensor | float, R: Tensor | float) -> Tensor:
-        """Distance in pixels (N, H, W) to the capsule from a (N, 2) with radius r to b with R; below 0 inside.
+        """Distance in pixels (N, H, W) to the capsule from a (N, 2), radius r, to b, radius R; < 0 inside.
 
-        Measured at right angles to the segment: exact where r = R; on the flanks of a part that tapers with the
-        half angle A it is too long by 1 / cos A, at most a few per cent here. The zero line is exact.
+        Measured at right angles to the segment: exact where r = R; on the flanks of a part that tapers with
+        half angle A too long by the factor 1 / cos A, at most 1.1 here. The zero line is exact.
         """
         a, b = a * self.pixels, b * self.pixels
         x, y = self.x * self.pixels, self.y * self.pixels

@@ -181,6 +181,9 @@ class Shell(InteractiveShell):  # type: ignore[misc]
     def showsyntaxerror(self, *_: Any, **__: Any) -> None:
         self.showtraceback()
 
+    def _format_exception_for_storage(self, *_: Any, **__: Any) -> dict[str, Any]:
+        return {}  # IPython 9 formats every error once more, in full, for a history that is not kept
+
     def enable_gui(self, gui: Any = None) -> None:
         pass
 
@@ -247,7 +250,7 @@ def _lines(trace: TracebackType | None) -> list[str]:
             found.append(f"line {number}, in {code.co_name}: {text}")
             last = ""
         if len(found) > 2 * _MOST_FRAMES:
-            del found[_MOST_FRAMES : -_MOST_FRAMES]
+            del found[_MOST_FRAMES:-_MOST_FRAMES]
     return [*found, last] if last and found else found
 
 

@@ -68,6 +68,7 @@ class _Room:
         self.keys = catalogue.keys(of)
         self.full = {name: key.question.points for name, key in self.keys.items()}
         self.none = dict.fromkeys(self.keys, 0.0)
+        self.expectations = {name: LiveExpectation(key, PRACTICE_SEED) for name, key in self.keys.items()}
         self.right = {name: _solution_code(key) for name, key in self.keys.items()}
 
     def perfect(self) -> Student:
@@ -90,7 +91,7 @@ class _Room:
         for name, key in self.keys.items():
             mistake = key.mistakes[k % len(key.mistakes)]
             answers[name] = _code(key, mistake.answer)
-            expected[name] = worth(key, mistake.answer)
+            expected[name] = worth(key, mistake.answer, self.expectations[name])
         return Student(f"mistake-{k + 1}", self.notebook(answers), expected, f"mistake {k + 1} of every exercise")
 
     def damaged(self) -> list[Student]:
@@ -113,13 +114,13 @@ class _Room:
             place = _index(nb, name)
             cell = nb.cells[place]
             lines = cell.source.split("\n")
-            half = copy.deepcopy(cell)
+            half = _copy(cell, "-half")
             cell.source, half.source = "\n".join(lines[:2]), "\n".join(lines[2:])
             nb.cells.insert(place + 1, half)
 
         def duplicated(nb: NotebookNode) -> None:
             place = _index(nb, f"check-{name}")
-            nb.cells[place:place] = [copy.deepcopy(nb.cells[place]) for _ in range(2)]
+            nb.cells[place:place] = [_copy(nb.cells[place], f"-{k}") for k in range(2)]
 
         def retyped(nb: NotebookNode) -> None:
             for cell in _checks(nb):
@@ -225,10 +226,10 @@ for module in list(sys.modules.values()):
 """
 
 
-def worth(key: Key, answer: Any) -> float:
+def worth(key: Key, answer: Any, expectation: LiveExpectation | None = None) -> float:
     """The points of an answer, judged in this process on the practice draws."""
+    expectation = expectation or LiveExpectation(key, PRACTICE_SEED)
     with quiet():
-        expectation = LiveExpectation(key, PRACTICE_SEED)
         evidence = gather(key.question, key.bundle(answer), expectation.inputs)
         return judge(key.question, expectation, evidence).earned
 
@@ -250,6 +251,12 @@ def _code(key: Key, answer: Any) -> str:
 
 def _checks(nb: NotebookNode) -> list[NotebookNode]:
     return [cell for cell in nb.cells if cell.metadata.get("nbgrader", {}).get("grade_id", "").startswith("check-")]
+
+
+def _copy(cell: NotebookNode, suffix: str) -> NotebookNode:
+    twin = copy.deepcopy(cell)
+    twin.id = cell.id[:50] + suffix
+    return twin
 
 
 def _index(nb: NotebookNode, name: str) -> int:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:  # the warm process opens its channel before it imports torch
     from coursekit.checks.declare import Evidence
 
 _LENGTH = 4
+_JSON_BYTES = 4 << 20
+_FRAMES_PER_CELL, _SPARE_CELLS = 3, 30
 _DESCRIPTORS = 2
 """A job travels with two: its payload, and the pipe for its frames."""
 
@@ -85,36 +87,40 @@ class Inbox:
 
     def __post_init__(self) -> None:
         self._buffer = bytearray()
-        # A character of output takes up to 12 bytes in JSON.
-        frame = self.limits.evidence_bytes + 12 * self.limits.output_bytes
-        self._left = frame + (1 << 16) * (len(self.job.cells) + 1)
+        # A character of output takes up to 12 bytes in JSON. JSON has a budget of its own because a small text can
+        # describe objects that take up twenty times its size here.
+        self._json_left = _JSON_BYTES + 12 * self.limits.output_bytes
+        self._left = self.limits.evidence_bytes + self._json_left
+        self._frames_left = _FRAMES_PER_CELL * (len(self.job.cells) + _SPARE_CELLS)
         self._questions = {cell.question for cell in self.job.cells if cell.question}
         self._indices = {cell.index for cell in self.job.cells}
 
     def feed(self, data: bytes) -> bool:
         """Take bytes; whether a whole frame was among them."""
         self._left -= len(data)
-        if self._left < 0:
-            self.overflow = True
-            self._buffer.clear()
-            return False
         self._buffer += data
         complete = False
-        while len(self._buffer) >= _LENGTH:
+        while not self.overflow and len(self._buffer) >= _LENGTH:
             end = _LENGTH + int.from_bytes(self._buffer[:_LENGTH], "big")
-            if end - len(self._buffer) > self._left:  # announces more than may still come
-                self.overflow = True
-                self._buffer.clear()
+            # Refused at once where it announces more than may still come.
+            self.overflow = end - len(self._buffer) > self._left or self._left < 0 or self._frames_left == 0
             if self.overflow or len(self._buffer) < end:
                 break
             self._take(bytes(self._buffer[_LENGTH:end]))
             del self._buffer[:end]
             complete = True
+        if self.overflow:
+            self._buffer.clear()
         return complete
 
     def _take(self, packed: bytes) -> None:
         from coursekit.checks.codec import unpack
 
+        self._frames_left -= 1
+        self._json_left -= min(len(packed), int.from_bytes(packed[:4], "big"))
+        if self._json_left < 0:
+            self.overflow = True
+            return
         try:
             frame = unpack(packed)
         except EvidenceError as error:
@@ -187,7 +193,12 @@ def _output(item: object) -> Output | None:
     if kind == "error":
         lines = item.get("traceback")
         trace = [_clean(line) for line in lines[:50]] if isinstance(lines, list) else []
-        return {"output_type": kind, "ename": _line(item.get("ename")), "evalue": _clean(item.get("evalue")), "traceback": trace}
+        return {
+            "output_type": kind,
+            "ename": _line(item.get("ename")),
+            "evalue": _clean(item.get("evalue")),
+            "traceback": trace,
+        }
     if kind not in ("display_data", "execute_result"):
         return None
     data, metadata = item.get("data"), item.get("metadata")
@@ -219,5 +230,3 @@ def _line(value: object) -> str:
 
 def _seconds(value: object) -> float:
     return float(value) if type(value) in (int, float) and math.isfinite(value) and value >= 0 else 0.0
-
-

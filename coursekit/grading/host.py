@@ -12,6 +12,8 @@ import logging
 import os
 import secrets
 import sys
+import tempfile
+import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,8 @@ from coursekit.grading.pool import Pool
 from coursekit.grading.results import Limits
 
 COURSE_ID = "coursekit"
+IGNORED = [".ipynb_checkpoints", "*.pyc", "__pycache__", ".pytest_cache", "[0-9][0-9]_*.py"]
+"""nbgrader hands out every other file of a source folder: the solution's text must be among these."""
 
 
 def generate_assignment(course: Course, of: Unit, *, db_url: str | None = None, release: Path | None = None) -> Path:
@@ -49,6 +53,7 @@ def generate_assignment(course: Course, of: Unit, *, db_url: str | None = None, 
     config.CourseDirectory.course_id = COURSE_ID
     config.CourseDirectory.source_directory = str(course.solutions)
     config.CourseDirectory.release_directory = str(target)
+    config.CourseDirectory.ignore = IGNORED
     config.CourseDirectory.db_url = db_url or _url(course)
     config.CourseDirectory.assignment_id = of.name
     with _quiet_nbgrader(), _scripts_on_path():
@@ -69,7 +74,8 @@ class Ledger:
     def _register(self) -> None:
         """Make sure that the gradebook knows the released assignment, and that it is this course's."""
         release = read_release(self.course, self.unit)
-        graded = {c.metadata.nbgrader.grade_id for c in release.cells if c.metadata.get("nbgrader", {}).get("grade")}
+        fields = [cell.metadata.get("nbgrader", {}) for cell in release.cells]
+        graded = {f["grade_id"]: float(f["points"]) for f in fields if f.get("grade")}
         with contextlib.closing(_open(self.course)) as gradebook:
             others = [a.name for a in gradebook.db.query(_assignment_class()) if a.course_id != COURSE_ID]
             if others:
@@ -78,12 +84,11 @@ class Ledger:
                     f"of {COURSE_ID!r}. Move it away; a new one is made."
                 )
             try:
-                known = {cell.name for cell in gradebook.find_notebook(self.unit.name, self.unit.name).graded_cells}
+                notebook = gradebook.find_notebook(self.unit.name, self.unit.name)
+                known = {cell.name: cell.max_score for cell in notebook.grade_cells}
             except MissingEntry:
-                known = set()
+                known = {}
         if known != graded:
-            import tempfile
-
             with tempfile.TemporaryDirectory() as scratch:
                 generate_assignment(self.course, self.unit, release=Path(scratch))
 
@@ -91,22 +96,28 @@ class Ledger:
         """Write a result: every graded cell gets its score, manual scores and comments stay."""
         gradebook = self._gradebook
         try:
-            gradebook.update_or_create_student(result.student)
-            stamp = {"timestamp": parse_utc(result.timestamp)} if result.timestamp else {}
-            submission = gradebook.update_or_create_submission(result.unit.name, result.student, **stamp)
-            scores, comments = result.scores(), result.comments()
-            for notebook in submission.notebooks:
-                for grade in notebook.grades:
-                    _set_grade(grade, scores.get(grade.cell.name), grade.cell.name in result.unanswered)
-                for comment in notebook.comments:
-                    comment.auto_comment = comments.get(comment.cell.name)
-            gradebook.db.commit()
+            with warnings.catch_warnings():  # nbgrader's own models trip SQLAlchemy's autoflush
+                warnings.simplefilter("ignore", sqlalchemy.exc.SAWarning)
+                self._record(gradebook, result)
         except (sqlalchemy.exc.SQLAlchemyError, InvalidEntry, ValueError) as error:
             gradebook.db.rollback()
             raise GradebookError(
                 f"gradebook {self.course.gradebook}: the scores of {result.student!r} could not be written "
                 f"({str(error)[:200]}). They are unchanged; mend the cause and grade again."
             ) from error
+
+    @staticmethod
+    def _record(gradebook: Gradebook, result: SubmissionResult) -> None:
+        gradebook.update_or_create_student(result.student)
+        stamp = {"timestamp": parse_utc(result.timestamp)} if result.timestamp else {}
+        submission = gradebook.update_or_create_submission(result.unit.name, result.student, **stamp)
+        scores, comments = result.scores(), result.comments()
+        for notebook in submission.notebooks:
+            for grade in notebook.grades:
+                _set_grade(grade, scores.get(grade.cell.name), grade.cell.name in result.unanswered)
+            for comment in notebook.comments:
+                comment.auto_comment = comments.get(comment.cell.name)
+        gradebook.db.commit()
 
     def scores(self, student: str) -> dict[str, tuple[float | None, float | None]]:
         """(automatic, manual) score by graded cell, as the gradebook has them."""

@@ -143,6 +143,9 @@ def _answer(cell: NotebookNode, found: list[str]) -> tuple[str, list[str], list[
 
 
 def _parses(text: str) -> bool:
+    """Whether a cell can stand alone. IPython would forgive an indented start; here it is the second half of a split."""
+    if text.lstrip("\n")[:1].isspace():
+        return False
     from IPython.core.inputtransformer2 import TransformerManager
 
     try:

@@ -277,9 +277,7 @@ class Pool:
         if running.stopped:
             return running.stopped_at + _KILL_SECONDS
         limits = self.limits
-        return min(
-            running.started + limits.wall_seconds, running.heard + limits.cell_seconds + limits.grace_seconds
-        )
+        return min(running.started + limits.wall_seconds, running.heard + limits.cell_seconds + limits.grace_seconds)
 
     def _keep_time(self) -> None:
         now = time.monotonic()

@@ -16,15 +16,9 @@ from coursekit.exercises.check import PRACTICE_SEED
 from coursekit.exercises.notebook import solution_lines
 
 WITHHELD = (
-    "exercises/*/known",
-    "grading",
-    "exercises/audit.py",
-    "exercises/notebook.py",
-    "exercises/practice",
-    "cli.py",
-    "doctor.py",
-    "coverage.py",
-)
+    "exercises/*/known", "exercises/practice", "exercises/audit.py", "exercises/notebook.py", "exercises/source.py",
+    "grading", "cli.py", "coverage.py", "demo.py", "doctor.py",
+)  # fmt: skip
 """The instructor's side of the package, relative to coursekit/."""
 SHIPPED = ("lectures", "data", "LICENSE", "constraints.txt")
 
@@ -87,12 +81,22 @@ def _assert_no_solution(course: Course, of: Unit, assignment: Path) -> None:
     shown = {line.strip() for cell in solution.cells for line in _outside(cell.source).splitlines()}
     hidden = {line for cell in solution.cells for line in solution_lines(cell.source)} - shown
     released = nbformat.read(assignment, as_version=4)
-    leaked = hidden & {line.strip() for cell in released.cells for line in cell.source.splitlines()}
+    given = [cell.source for cell in released.cells]
+    given += [
+        p.read_text(encoding="utf-8", errors="replace")
+        for p in assignment.parent.rglob("*")
+        if p.suffix in (".py", ".md", ".txt")
+    ]
+    leaked = hidden & {line.strip() for text in given for line in text.splitlines()}
     if leaked:
         raise CourseError(
             f"{assignment.name} holds {len(leaked)} solution lines, such as {sorted(leaked)[0]!r}. Nothing was bundled."
         )
-    assert {q.name for q in catalogue.questions(of)} <= {c.metadata.nbgrader.grade_id for c in released.cells}
+    absent = {q.name for q in catalogue.questions(of)} - {c.metadata.nbgrader.grade_id for c in released.cells}
+    if absent:
+        raise CourseError(
+            f"{course.solution(of).name} lacks the exercises {sorted(absent)}: run `coursekit build` first."
+        )
 
 
 def _outside(source: str) -> str:

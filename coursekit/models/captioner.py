@@ -27,8 +27,8 @@ class Captions(NamedTuple):
 
     ids: Tensor
     """(N, T) int64; everything after the end token is padding."""
-    attention: Tensor | None
-    """(N, T, K): where the writer looked before each word; None where it cannot look."""
+    attention: Tensor
+    """(N, T, K): where the writer looked before each word (K = 1 without attention)."""
 
 
 class GridEncoder(nn.Module):
@@ -65,56 +65,60 @@ class Captioner(nn.Module):
         super().__init__()
         self.encoder = GridEncoder(features)
         self.embed = nn.Embedding(vocabulary, words)
-        self.first = nn.Linear(features if attention else GRID * GRID * features, hidden)
-        self.cell = nn.GRUCell(words + features if attention else words, hidden)
         self.query = nn.Linear(hidden, features) if attention else None
+        self.whole = None if attention else nn.Linear(GRID * GRID * features, features)
+        self.first = nn.Linear(features, hidden)
+        self.cell = nn.GRUCell(words + features, hidden)
         self.out = nn.Linear(hidden, vocabulary)
 
-    def begin(self, grid: Tensor) -> Tensor:
-        """Grid (N, K, D) -> first hidden state (N, H)."""
-        return torch.tanh(self.first(grid.mean(1) if self.query else grid.flatten(1)))
+    def read(self, images: Tensor) -> Tensor:
+        """Pictures (N, 3, 32, 32) -> cells (N, K, D); without attention one cell (N, 1, D) made from them all."""
+        grid = self.encoder(images)
+        return grid if self.whole is None else torch.relu(self.whole(grid.flatten(1))).unsqueeze(1)
 
-    def look(self, grid: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
-        """Grid (N, K, D), state (N, H) -> what is seen (N, D), and the weight of each cell (N, K), summing to 1.
+    def begin(self, cells: Tensor) -> Tensor:
+        """Cells (N, K, D) -> the first hidden state (N, H), from a glance at all of them (Xu et al., section 3.1.2)."""
+        return torch.tanh(self.first(cells.mean(1)))
 
-        Xu et al. score a cell with a small network; here the score is the dot product of the cell and a query made from the
-        state: fewer weights, the same idea.
+    def look(self, cells: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
+        """Cells (N, K, D), state (N, H) -> what is seen (N, D), and the weight of each cell (N, K), summing to 1.
+
+        Xu et al. score a cell with a small network; here the score is the dot product of the cell and a query made from
+        the state: fewer weights, the same idea. A single cell needs no score: its weight is 1.
         """
-        assert self.query is not None
-        scores = torch.einsum("nkd,nd->nk", grid, self.query(h)) / grid.shape[-1] ** 0.5
+        if self.query is None:
+            return cells[:, 0], cells.new_ones(len(cells), 1)
+        scores = torch.einsum("nkd,nd->nk", cells, self.query(h)) / cells.shape[-1] ** 0.5
         weights = scores.softmax(-1)
-        return torch.einsum("nk,nkd->nd", weights, grid), weights
+        return torch.einsum("nk,nkd->nd", weights, cells), weights
 
-    def step(self, grid: Tensor, word: Tensor, h: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Previous word (N,) int64, state (N, H) -> logits (N, V), new state (N, H), weights (N, K) or None."""
-        x, weights = self.embed(word), None
-        if self.query is not None:
-            seen, weights = self.look(grid, h)
-            x = torch.cat([x, seen], -1)
-        h = self.cell(x, h)
+    def step(self, cells: Tensor, word: Tensor, h: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Previous word (N,) int64, state (N, H) -> logits (N, V), new state (N, H), weights (N, K)."""
+        seen, weights = self.look(cells, h)
+        h = self.cell(torch.cat([self.embed(word), seen], -1), h)
         return self.out(h), h, weights
 
     def forward(self, images: Tensor, words: Tensor) -> Tensor:
         """Pictures (N, 3, 32, 32), the true previous words (N, T) -> logits (N, T, V): teacher forcing."""
-        grid = self.encoder(images)
-        h, logits = self.begin(grid), []
+        cells = self.read(images)
+        h, logits = self.begin(cells), []
         for word in words.unbind(1):
-            row, h, _ = self.step(grid, word, h)
+            row, h, _ = self.step(cells, word, h)
             logits.append(row)
         return torch.stack(logits, 1)
 
     @torch.no_grad()
     def greedy(self, images: Tensor, *, bos: int, eos: int, pad: int = 0, limit: int = 40) -> Captions:
         """The likeliest word at each step, fed back, until `eos` or `limit` words."""
-        grid = self.encoder(images)
-        h, word = self.begin(grid), torch.full((len(images),), bos)
+        cells = self.read(images)
+        h, word = self.begin(cells), torch.full((len(images),), bos)
         ended, ids, looks = torch.zeros(len(images), dtype=torch.bool), [], []
         for _ in range(limit):
-            logits, h, weights = self.step(grid, word, h)
+            logits, h, weights = self.step(cells, word, h)
             word = torch.where(ended, pad, logits.argmax(-1))
             ids.append(word)
             looks.append(weights)
             ended = ended | (word == eos)
             if ended.all():
                 break
-        return Captions(torch.stack(ids, 1), torch.stack(looks, 1) if self.query else None)
+        return Captions(torch.stack(ids, 1), torch.stack(looks, 1))

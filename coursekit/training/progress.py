@@ -58,9 +58,11 @@ class _Bar:
         self._write(f"{self.label} {bar} {done}/{self.total or '?'}, {left:.0f} s left")
 
     def close(self, done: int) -> None:
-        self._write(f"{self.label}: {done} of {self.total or done} done")
-        if not self.handle:
-            sys.stdout.write("\n")
+        text = f"{self.label}: {done} of {self.total or done} done"
+        if self.handle:
+            self._write(text)
+        else:
+            sys.stdout.write(("\r\x1b[K" if sys.stdout.isatty() else "") + text + "\n")
 
     def _write(self, text: str) -> None:
         if self.handle:

@@ -57,6 +57,7 @@ from coursekit.training.together import train_together
 from coursekit.widgets import Choice, Slider, explore
 
 use_style()
+torch.set_num_threads(1)  # networks this small lose time on a second thread
 sigmoid, tanh = torch.sigmoid, torch.tanh
 
 # %% [markdown]
@@ -545,10 +546,10 @@ for period in (5, 20, 100):
     x, y = counting(20, 8 * period, period=period, generator=generator(14))
     fires = {cell.__name__: unroll(cell, timer(period), x)[0][..., 0] > 0.3 for cell in (peephole, stale, popular)}
     assert torch.equal(fires["peephole"], y.bool())
-    assert not fires["stale"].any()  # by then the forget gate has cleared the cell: it never fires
-    print(f"period {period:3d}: exact at all {y.numel()} steps; firings {int(y.sum())}, with o_t at c_(t-1): "
-          f"{int(fires['stale'].sum())}, without peepholes right: {bool((fires['popular'] == y.bool()).all())}")
+    assert torch.equal(fires["stale"], x[..., 0].bool())  # the idle cell is below the threshold: fires AT the spike
     assert not torch.equal(fires["popular"], y.bool())
+    print(f"period {period:3d}: right at all {y.numel()} steps; with o_t at c_(t-1) it fires at the spikes instead; "
+          f"without peepholes {(fires['popular'] != y.bool()).float().mean():.0%} of the steps are wrong")
 
 D, H = 10, 20
 random_w = draw_weights(D, H, generator=generator(15))._replace(peep=torch.randn(3, H, generator=generator(16)))
@@ -608,7 +609,7 @@ assert shares["no h, none"] == 0 < shares["no h, peepholes"]
 # left: the carousel stands still. Gers et al. (2000) already started with a positive bias $b$, and Jozefowicz et al.
 # (2015) found that this alone makes the LSTM a match for everything they searched.
 #
-# The equation above keeps only the direct path; the full Jacobian has terms through $h_{t-1}$ and the gates. First check what that leaves out.
+# First the numbers; then a look at what the equation leaves out, since the full Jacobian also has terms through $h_{t-1}$.
 
 # %% tags=["covers:A-27"]
 D, H, T = 4, 16, 60
@@ -639,18 +640,25 @@ def cell_jacobian(w: Weights, steps: int) -> tuple[Tensor, Tensor]:
     return torch.stack(rows), direct.diag().detach()
 
 
-w = draw_weights(D, H, generator=generator(21))
-w.b[H : 2 * H] = 3.0
-alone, direct = cell_jacobian(w._replace(hh=torch.zeros_like(w.hh)), 20)
-assert torch.allclose(alone, direct)  # no recurrent weights: the direct path is all there is
-full, direct = cell_jacobian(w, 20)
-share = ((full - direct).norm() / full.norm()).item()
-assert share > 0.01
-print(f"W_hh = 0: exact. W_hh drawn as usual: the paths through the gates are {share:.0%} of the Jacobian's norm after 20 steps")
+norm = torch.linalg.matrix_norm
+print("norm of d c_T / d c_1     direct path   all paths")
+for b, steps in itertools.product((0.0, 3.0), (20, 60)):
+    w = draw_weights(D, H, generator=generator(21))
+    w.b[H : 2 * H] = b
+    alone, direct = cell_jacobian(w._replace(hh=torch.zeros_like(w.hh)), steps)
+    assert torch.allclose(alone, direct)  # no recurrent weights: the direct path is all there is
+    full, direct = cell_jacobian(w, steps)
+    print(f"b = {b:.0f}, {steps} steps             {norm(direct):8.0e}    {norm(full):8.0e}")
+    assert norm(direct) < 0.5 * norm(full)  # the direct path is the smaller part, and still ...
+    assert (norm(full) < 1e-3) if b == 0 else (norm(full) > 1)  # ... the bias decides about the whole
 
 # %% [markdown]
-# The argument is about the leading term, not the whole gradient. Does it decide learning? The test: one of
-# four symbols at step 1, silence for 59 steps, then name it. Four biases, three seeds, the same initial draws for each bias. *About 5 seconds.*
+# The equation is exact when nothing returns through $h$. With ordinary weights the paths through the gates and the
+# candidate carry more than the direct one, by orders of magnitude. The conclusion stands all the same: with $b=0$ *all*
+# paths have died after 60 steps, since each of them passes through cells that forget; with $b=3$ the gradient is of order 1.
+#
+# Does it decide learning? The test: one of four symbols at step 1, silence for 59 steps, then name it. Four biases, five seeds, the
+# same initial draws for each bias. *About 6 seconds.*
 
 
 # %% tags=["nbval-ignore-output"]
@@ -666,7 +674,7 @@ def recall_losses(logits: Tensor, y: Tensor) -> Tensor:
     return F.cross_entropy(logits.movedim(-1, 1), y.expand(len(logits), -1), reduction="none").mean(1)
 
 
-BIASES, SEEDS, H = (0.0, 1.0, 3.0, 5.0), 3, 16
+BIASES, SEEDS, H = (0.0, 1.0, 3.0, 5.0), 5, 16
 random = generator(23)
 w = repeat(draw_weights(4, H, generator=random, runs=(SEEDS,)), len(BIASES))
 w.b[:, H : 2 * H] = torch.tensor(BIASES).repeat_interleave(SEEDS).unsqueeze(1)
@@ -678,7 +686,7 @@ def recall_step(step: int) -> Tensor:
     return recall_losses(unroll(popular, w, x)[0][..., -1, :] @ weight.mT + bias, y)
 
 
-curves = train_together([*w[:3], weight, bias], recall_step, steps=200, lr=1e-2, label="recall after silence")
+curves = train_together([*w[:3], weight, bias], recall_step, steps=200, lr=5e-3, label="recall after silence")
 by_bias = dict(zip(BIASES, curves.view(len(BIASES), SEEDS, -1)))
 
 # %% tags=["covers:A-27", "nbval-ignore-output"]
@@ -694,15 +702,16 @@ right.text(2, 1.42, "chance", fontsize=8)
 right.set(xlabel="training step", ylabel="cross entropy (nats)", title="recall after 59 silent steps")
 right.legend(loc="lower left")
 show(fig, alt="Left: the share of the gradient left after t steps falls to 1e-18 for bias 0 and hardly falls for bias 5. Right: "
-     "the loss stays at chance for biases 0 and 1 and falls for 3 and 5, mean and range over three seeds.")
+     "the loss stays at chance for biases 0 and 1 and falls for 3 and 5, mean and range over five seeds.")
 final = {b: runs[:, -20:].mean(1) for b, runs in by_bias.items()}
 for b, loss in final.items():
     print(f"b = {b:.0f}: loss of the last 20 steps by seed {[round(v, 2) for v in loss.tolist()]}")
-assert final[3.0].max() < final[0.0].min() and final[5.0].max() < final[1.0].min()  # every seed
+assert min(final[0.0].min(), final[1.0].min()) > 1.3  # chance is log 4 = 1.386
+assert final[5.0].max() < 1.0 and final[3.0].median() < 0.5
 
 # %% [markdown]
-# With biases 0 and 1 no seed leaves chance; with 3 and 5 every seed does. The bias that is needed grows with the delay: for the share
-# $p$ to survive $T$ steps, $\sigma(b)^T=p$.
+# With biases 0 and 1 no seed leaves chance; with 5 every seed does, with 3 most. The bias that is needed grows with the delay: for a
+# share $p$ to survive $T$ steps along the direct path, $\sigma(b)^T=p$.
 #
 # **torch's trap.** Many recipes loop over the parameters and fill the forget chunk of everything called "bias". torch has two biases
 # per gate, and they add.
@@ -867,7 +876,7 @@ print(f"in silence: tied r = z always; separate r = {r[0, 0]:.2f}, z = {z[0, 0]:
 
 # %% [markdown]
 # Does the loss of that freedom hurt? Two tasks: recall after silence, as above, which needs only $z\approx0$; and the adding problem (sum
-# of two marked numbers among 40), where the candidate should see the state. Three choices of bias, three seeds each, the lecture's form. *About 7
+# of two marked numbers among 30), where the candidate should see the state. Three choices of bias, three seeds each, the lecture's form. *About 6
 # seconds.*
 
 # %% tags=["nbval-ignore-output"]
@@ -897,7 +906,7 @@ def train_grus(d: int, out: int, batch: Callable[[torch.Generator], tuple[Tensor
 
 gru_curves = {
     "recall after silence, T = 60": train_grus(4, 4, lambda g: silent(32, generator=g), recall_losses, 120, "recall"),
-    "adding, T = 40": train_grus(2, 1, lambda g: adding(32, 40, generator=g), lambda p, y: (p.squeeze(-1) - y).square().mean(1), 250, "adding"),
+    "adding, T = 30": train_grus(2, 1, lambda g: adding(32, 30, generator=g), lambda p, y: (p.squeeze(-1) - y).square().mean(1), 300, "adding"),
 }
 
 # %% tags=["covers:A-28", "nbval-ignore-output"]
@@ -911,7 +920,7 @@ axes[0].legend(fontsize=8)
 show(fig, alt="Loss curves of the GRU with three choices of bias, mean and range over three seeds. Recall: biases of 0 stay at "
      "chance, the other two learn. Adding: all three learn.")
 recall = gru_curves["recall after silence, T = 60"][..., -20:].mean(-1)
-add = gru_curves["adding, T = 40"][..., -20:].mean(-1)
+add = gru_curves["adding, T = 30"][..., -20:].mean(-1)
 for name, a, b in zip(CHOICES, recall, add):
     print(f"{name:22s} recall {[round(v, 2) for v in a.tolist()]} nats   adding {[round(v, 3) for v in b.tolist()]}")
 assert recall[0].min() > 1.3 and recall[1:].max() < recall[0].min()

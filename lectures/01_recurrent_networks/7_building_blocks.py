@@ -27,7 +27,7 @@
 # architecture as a mask over one tensor and count its weights; write five optimisers in two lines each; say which
 # likelihood hides behind a loss; search for a learning rate with a fixed budget; and tell a task with labels from one without.
 #
-# **Time:** 45 minutes to read, about 20 seconds to run on two cores. You need notebook 1 of this unit.
+# **Time:** 45 minutes to read, about 30 seconds to run on two cores. You need notebook 1 of this unit.
 #
 # | symbol | meaning | | symbol | meaning |
 # |---|---|---|---|---|
@@ -51,14 +51,15 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
@@ -108,7 +109,7 @@ print(f"{len(x_train)} training scans, {len(x_test)} test scans, {len(labels.uni
 # 4. **A convolution** is a dense layer whose weight matrix repeats itself along the diagonals.
 # 5. **Depth** multiplies derivatives: the chain rule through $L$ layers is a product of $L$ Jacobians.
 
-# %%
+# %% tags=["covers:A-64"]
 g = generator(1)
 
 # 1. linear regression: descent against the normal equations
@@ -200,29 +201,7 @@ assert before < 0.5 and after > 0.95
 # Read a project from both ends. The *inputs* suggest the architecture: neighbouring pixels belong together, words come in an order, a pile of numbers has neither.
 # The *outputs* suggest the loss: one of C classes wants cross entropy, a real number wants a density, a pile of examples without labels wants
 # something that compares distributions. The architecture is what lies between, and gradients run through all of it, backwards.
-
-# %%
-fig, ax = figure(width=8.0, height=1.9)
-ax.set(xlim=(0, 10), ylim=(0, 2.2))
-ax.axis("off")
-ax.grid(visible=False)
-blocks = [
-    (0.1, "INPUTS", "pixels, words,\nsamples of sound"),
-    (2.6, "ARCHITECTURE", "who influences whom,\nwhere weights repeat"),
-    (5.1, "OUTPUTS", "logits, means,\na picture, a code"),
-    (7.6, "LOSS", "one number:\nhow wrong"),
-]
-for left, name, detail in blocks:
-    ax.add_patch(fig.patch.__class__((left, 0.85), 1.9, 1.2, facecolor="white", edgecolor=PALETTE[1], linewidth=1.8))
-    ax.text(left + 0.95, 1.78, name, ha="center", va="center", weight="bold")
-    ax.text(left + 0.95, 1.27, detail, ha="center", va="center", fontsize=9)
-for left in (2.0, 4.5, 7.0):
-    ax.annotate("", (left + 0.6, 1.45), (left, 1.45), arrowprops={"arrowstyle": "->", "color": PALETTE[0], "lw": 1.5})
-ax.annotate("", (1.05, 0.45), (8.55, 0.45), arrowprops={"arrowstyle": "->", "linestyle": "--", "color": PALETTE[2], "lw": 1.5})
-ax.text(4.8, 0.12, "gradient of the loss with respect to every weight", ha="center", fontsize=9)
-show(fig, alt="Four boxes in a row, joined by arrows: inputs, architecture, outputs, loss. A dashed arrow runs back from loss to inputs: the gradient.")
-
-# %% [markdown]
+#
 # **Quiz: eight tasks.** For each, pick an architecture (`dense`, `convolution`, `recurrent`, `attention`, `recursive`) and a loss (`cross entropy`,
 # `squared error`, `mixture likelihood`, `adversarial`, `variational`). Fill in `my_recipes` below and run the cell; more than one architecture can be right.
 #
@@ -237,20 +216,44 @@ show(fig, alt="Four boxes in a row, joined by arrows: inputs, architecture, outp
 # | `paint` | a pile of pictures, no labels → new pictures that a judge cannot tell from them |
 # | `compress` | a pile of digits, no labels → a short code, whose prior can be sampled, and a bound on the likelihood |
 
-# %% tags=["nbval-ignore-output"]
+
+# %%
 @dataclass(frozen=True)
 class Recipe:
-    """The three choices of a project; displays as the card that heads a notebook."""
+    """The three choices of a project; `draw` shows it as the card that heads a notebook."""
 
     inputs_outputs: str
     architecture: str
     loss: str
 
-    def _repr_markdown_(self) -> str:
-        return (
-            "| Inputs / outputs | Architecture | Loss |\n|---|---|---|\n"
-            f"| {self.inputs_outputs} | {self.architecture} | {self.loss} |"
+    def draw(self) -> Figure:
+        """Three boxes with arrows: forward for numbers, back for gradients."""
+        fig, ax = figure(width=7.6, height=1.7)
+        ax.set(xlim=(0, 9.6), ylim=(0, 2.2))
+        ax.axis("off")
+        for left, part in zip((0.1, 3.4, 6.7), ("inputs_outputs", "architecture", "loss")):
+            ax.add_patch(
+                Rectangle((left, 0.9), 2.7, 1.2, facecolor="white", edgecolor=PALETTE[1], linewidth=1.8)
+            )
+            ax.text(
+                left + 1.35, 1.82, part.replace("_", " / ").upper(), ha="center", va="center", weight="bold"
+            )
+            ax.text(left + 1.35, 1.3, getattr(self, part), ha="center", va="center", fontsize=9)
+        for left in (2.8, 6.1):
+            ax.annotate(
+                "",
+                (left + 0.6, 1.5),
+                (left, 1.5),
+                arrowprops={"arrowstyle": "->", "color": PALETTE[0], "lw": 1.5},
+            )
+        ax.annotate(
+            "",
+            (4.0, 0.5),
+            (8.0, 0.5),
+            arrowprops={"arrowstyle": "->", "linestyle": "--", "color": PALETTE[2], "lw": 1.5},
         )
+        ax.text(6.0, 0.1, "gradient with respect to every weight", ha="center", fontsize=9)
+        return fig
 
 
 ACCEPTED: dict[str, tuple[set[str], set[str]]] = {  # task: (architectures, losses); look only after answering
@@ -272,9 +275,9 @@ def mark(answers: Mapping[str, tuple[str, ...]], accepted: Mapping[str, tuple[se
     right = sum(all(verdict) for verdict in verdicts.values())
     print(f"{len(given)} of {len(accepted)} answered, {right} right")
     for task, verdict in verdicts.items():
-        for part, fine in zip(given[task], verdict):
-            if not fine:
-                print(f"  {task}: reconsider {part!r}")
+        doubtful = [part for part, fine in zip(given[task], verdict) if not fine]
+        if doubtful:
+            print(f"  {task}: reconsider {' and '.join(doubtful)}")
     return right
 
 
@@ -289,7 +292,15 @@ my_recipes = {
     "compress": ("", ""),
 }
 mark(my_recipes, ACCEPTED)
-Recipe("a text of any length → one of five ratings", "recurrent", "cross entropy")
+card = Recipe(
+    "a text of any length →\none of five ratings",
+    "recurrent: one cell,\nthe last state is read",
+    "cross entropy:\n$-\\log p_y$",
+)
+show(
+    card.draw(),
+    alt="Three boxes joined by arrows: inputs and outputs, architecture, loss. A dashed arrow runs back from the loss: the gradient.",
+)
 
 # %% [markdown]
 # <details><summary><b>Answers to the eight tasks, and why</b></summary>
@@ -308,6 +319,7 @@ Recipe("a text of any length → one of five ratings", "recurrent", "cross entro
 # A recipe can be *checked* before any training: build it, feed it one batch, and ask for three things. The loss is one finite number, every weight
 # receives a gradient, and one small step downhill makes the loss smaller. This takes a millisecond and finds most shape errors. The next cell does
 # it for a complete key, with the smallest network of each family.
+
 
 # %% tags=["covers:B-01"]
 def dense(x: Tensor, width: int) -> nn.Module:
@@ -402,7 +414,7 @@ KEY: dict[str, tuple[str, str, Callable, Callable, int, Tensor, Tensor | None]] 
     "compress": ("dense", "variational", Coder, variational, 2, torch.randn(n, 12, generator=g), None),
 }  # fmt: skip
 assert mark({task: row[:2] for task, row in KEY.items()}, ACCEPTED) == 8
-assert mark({task: ("dense", "squared error") for task in KEY}, ACCEPTED) == 0
+assert mark(dict.fromkeys(KEY, ("dense", "squared error")), ACCEPTED) == 0
 
 print(f"\n{'task':10} {'architecture':12} {'loss':19} weights    loss, after one step")
 for task, (architecture, loss_name, build, loss_fn, width, x, y) in KEY.items():
@@ -413,29 +425,15 @@ for task, (architecture, loss_name, build, loss_fn, width, x, y) in KEY.items():
     loss.backward()
     assert loss.ndim == 0 and loss.isfinite()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in net.parameters())
-    torch.optim.SGD(net.parameters(), lr=1e-3).step()
+    torch.optim.SGD(net.parameters(), lr=1e-2).step()
     after_step = loss_fn(net(x), target)
     assert after_step < loss
     size = sum(p.numel() for p in net.parameters())
-    print(f"{task:10} {architecture:12} {loss_name:19} {size:7} {loss.item():7.3f} {after_step.item():7.3f}")
+    print(f"{task:10} {architecture:12} {loss_name:19} {size:7} {loss.item():8.4f} {after_step.item():8.4f}")
 
 # %% [markdown]
 # The last lines of the quiz output also mark a lazy student, who answers `dense` and `squared error` throughout, and gets 0 right. Yet that pair *would
-# run* on most of these tasks after some reshaping. Running is not fitting: the surprise is what a wrong loss costs without any error message. Give a
-# linear model of the digits the class number as a real target, with squared error, and round its answer. Then give the same inputs one output for each class.
-
-# %%
-ones = torch.ones(len(x_train), 1)
-inputs_train, inputs_test = torch.cat([x_train, ones], 1), torch.cat([x_test, torch.ones(len(x_test), 1)], 1)
-ridge = inputs_train.T @ inputs_train + 1e-2 * torch.eye(65)
-as_number = inputs_test @ torch.linalg.solve(ridge, inputs_train.T @ y_train[:, None].float())
-as_classes = inputs_test @ torch.linalg.solve(ridge, inputs_train.T @ F.one_hot(y_train, 10).float())
-number_right = (as_number[:, 0].round() == y_test).float().mean().item()
-print(f"class number as a real target: {number_right:.2f} right; one output a class: {accuracy(as_classes, y_test):.2f} right")
-assert number_right < 0.35 and accuracy(as_classes, y_test) > 0.9
-
-# %% [markdown]
-# Same data, same linear map, same solver. The first recipe told the model that a 3 is halfway between a 2 and a 4.
+# run* on most of these tasks after some reshaping. Running is not fitting: section 7.8 shows what a wrong loss costs without any error message.
 #
 # ## 7.3 Zooming out: data sets meet model families
 #
@@ -447,10 +445,10 @@ assert number_right < 0.35 and accuracy(as_classes, y_test) > 0.9
 # two shapes. For sentences: a recurrent cell against a dense layer that reads the whole sentence, and grows with it.
 
 # %% tags=["covers:B-14"]
-KNOWN = (
-    "IMAGENET CALTECH101 CALTECH256 MNIST FASHIONMNIST CIFAR10 CIFAR100 SVHN COCO CELEBA PLACES CITYSCAPES KITTI LSUN OMNIGLOT "
-    "TIMIT LIBRISPEECH WMT2014 PENNTREEBANK WIKITEXT SQUAD IMDB YELP GLUE FLICKR30K"
-).split()
+KNOWN = [
+    "IMAGENET", "CALTECH101", "CALTECH256", "MNIST", "FASHIONMNIST", "CIFAR10", "CIFAR100", "SVHN", "COCO", "CELEBA", "PLACES", "CITYSCAPES", "KITTI",
+    "LSUN", "OMNIGLOT", "TIMIT", "LIBRISPEECH", "WMT2014", "PENNTREEBANK", "WIKITEXT", "SQUAD", "IMDB", "YELP", "GLUE", "FLICKR30K",
+]  # fmt: skip
 
 
 def edit_distance(a: str, b: str) -> int:
@@ -473,7 +471,10 @@ assert filters(picture)[0].numel() == filtered
 conv_weights, dense_weights = filters.weight.numel(), picture.numel() * filtered
 cell_weights = sum(p.numel() for p in nn.RNN(64, 64, device="meta").parameters())
 print(f"pictures: {conv_weights:,} weights as a convolution, {dense_weights:,} as a dense layer")
-print(f"sentences: {cell_weights:,} weights as a recurrent cell at any length; dense: " + ", ".join(f"{64 * 64 * s * s:,} at {s} words" for s in (10, 50)))
+print(
+    f"sentences: {cell_weights:,} weights as a recurrent cell at any length; dense: "
+    + ", ".join(f"{64 * 64 * s * s:,} at {s} words" for s in (10, 50))
+)
 assert (conv_weights, dense_weights // conv_weights) == (34_848, 1_288_225)
 
 # %% [markdown]
@@ -504,23 +505,39 @@ for name, bound in {"tanh": 1.0, "sigmoid": 0.25, "ReLU": 1.0, "linear": 1.0}.it
 with seeded(0):
     cell, stack = nn.LSTMCell(3, 4), nn.Sequential(nn.Linear(5, 9), nn.Linear(9, 2))
 x, h, c = torch.randn(1, 3, generator=g), torch.randn(1, 4, generator=g), torch.randn(1, 4, generator=g)
-forget = torch.sigmoid(x @ cell.weight_ih[4:8].T + cell.bias_ih[4:8] + h @ cell.weight_hh[4:8].T + cell.bias_hh[4:8])
+forget = torch.sigmoid(
+    x @ cell.weight_ih[4:8].T + cell.bias_ih[4:8] + h @ cell.weight_hh[4:8].T + cell.bias_hh[4:8]
+)
 memory_slope = torch.autograd.functional.jacobian(lambda c: cell(x, (h, c))[1][0], c)[:, 0]
 assert torch.allclose(memory_slope, forget[0].diag(), atol=1e-6)  # dc_t/dc_{t-1} = diag(f_t), nothing else
 print("LSTM memory slope (= forget gate):", [round(v, 2) for v in memory_slope.diag().tolist()])
 
 one = nn.Linear(5, 2)
-one.weight.data, one.bias.data = stack[1].weight @ stack[0].weight, stack[1].weight @ stack[0].bias + stack[1].bias
+one.weight.data, one.bias.data = (
+    stack[1].weight @ stack[0].weight,
+    stack[1].weight @ stack[0].bias + stack[1].bias,
+)
 batch = torch.randn(7, 5, generator=g)
 assert torch.allclose(stack(batch), one(batch), atol=1e-6)  # two linear layers are one
 
 fig, axes_row = figure(1, 2, width=7.6, height=2.7)
-lines(axes_row[0], a, {k: f(a) for k, f in functions.items()}, xlabel="pre-activation a", ylabel="output", title="functions", legend=False)
+lines(
+    axes_row[0],
+    a,
+    {k: f(a) for k, f in functions.items()},
+    xlabel="pre-activation a",
+    ylabel="output",
+    title="functions",
+    legend=False,
+)
 lines(axes_row[1], a, slopes, xlabel="pre-activation a", ylabel="slope", title="slopes")
 axes_row[0].set_ylim(-1.5, 2.5)
 axes_row[1].set_ylim(-0.05, 1.5)
 axes_row[1].legend(ncols=2, loc="upper left")
-show(fig, alt="Left: tanh, sigmoid, ReLU and the identity between -5 and 5. Right: their slopes. Tanh peaks at 1, sigmoid at 0.25, ReLU jumps from 0 to 1 at 0.")
+show(
+    fig,
+    alt="Left: tanh, sigmoid, ReLU and the identity between -5 and 5. Right: their slopes. Tanh peaks at 1, sigmoid at 0.25, ReLU jumps from 0 to 1 at 0.",
+)
 
 # %% [markdown]
 # ## 7.5 Connectivity: one tensor, six masks
@@ -539,6 +556,7 @@ show(fig, alt="Left: tanh, sigmoid, ReLU and the identity between -5 and 5. Righ
 # - **recursive**: 8 leaves of 2 numbers. Each inner node reads its two children by one shared 2 × 4 matrix.
 # - **skip** (residual): $x$ itself plus a convolution of $x$.
 # - **random**: each number reads three inputs, drawn once and then fixed.
+
 
 # %% tags=["covers:B-03"]
 def dense_mask() -> Tensor:
@@ -598,7 +616,11 @@ def count(mask: Tensor) -> int:
 x = torch.randn(1, 16, generator=g)
 modules: dict[str, tuple[list[Tensor], Callable[[Tensor], Tensor]]] = {}
 with seeded(0):
-    layer, conv, merge = nn.Linear(16, 16, bias=False), nn.Conv1d(1, 1, 3, padding=1, bias=False), nn.Linear(4, 2, bias=False)
+    layer, conv, merge = (
+        nn.Linear(16, 16, bias=False),
+        nn.Conv1d(1, 1, 3, padding=1, bias=False),
+        nn.Linear(4, 2, bias=False),
+    )
     w_hx, w_hh = nn.Linear(2, 2, bias=False), nn.Linear(2, 2, bias=False)
 
 
@@ -635,24 +657,35 @@ counts = {name: count(mask) for name, mask in MASKS.items()}
 print("different weights:", counts)
 assert list(counts.values()) == [256, 3, 8, 8, 3, 48]
 
-# %% tags=["nbval-ignore-output"]
 fig, panels = figure(2, 3, width=9.0, height=5.4)
 for ax, (name, mask) in zip(panels.flat, MASKS.items()):
     wide = 32 if mask[:, 16:].any() else 16
     numbers = mask[:, :wide].abs().float()
     shades = torch.where(numbers > 0, 0.25 + 0.75 * numbers / numbers.max(), torch.nan)
-    ax.imshow(shades, cmap="cividis", vmin=0, vmax=1, aspect="auto")
+    ax.imshow(shades.numpy(), cmap="cividis", vmin=0, vmax=1, aspect="auto")
     ax.grid(visible=False)
     if counts[name] < 10:
         for i, j in mask[:, :wide].nonzero().tolist():
             number = mask[i, j].item()
             text = f"1+{-number}" if number < 0 else str(number)
             dark = shades[i, j] < 0.6
-            ax.text(j, i, text, ha="center", va="center", fontsize=6, color="white" if dark else "black")
+            ax.text(
+                j,
+                i,
+                text,
+                ha="center",
+                va="center",
+                fontsize=4.5 if number < 0 else 6,
+                color="white" if dark else "black",
+            )
     if wide == 32:
         ax.axvline(15.5, color=PALETTE[2], linestyle="--", linewidth=1.2)
-    ax.set(title=f"{name}: {counts[name]} weights", xlabel="inputs x | computed y" if wide == 32 else "inputs x")
+    ax.set(
+        title=f"{name}: {counts[name]} weights", xlabel="inputs x | computed y" if wide == 32 else "inputs x"
+    )
     ax.set_ylabel("computed y")
+    ax.set_xticks(range(0, wide, 4))
+    ax.set_yticks(range(0, 16, 4))
 show(fig, alt=(
     "Six masks. Dense: full 16 by 16. Convolution: a band of three. Recurrent: 2 by 2 blocks on the diagonal over inputs and below the diagonal over computed states. "
     "Recursive: 2 by 4 blocks over leaves, then over nodes. Skip: a band with 1 added on the diagonal. Random: three scattered entries a row."
@@ -662,36 +695,65 @@ show(fig, alt=(
 # Cells with the same number hold the same weight. The masks agree with torch's own layers to $10^{-5}$ (asserted above, for the five that torch has).
 #
 # **What is a mask for?** It is knowledge about the task, put in before the first example. Take each of the six with random weights as a *teacher*, draw 12 examples of
-# what it computes, and fit each of the six as a *student* to them. Twelve examples with 16 inputs are too few for a dense layer, whatever the teacher.
+# what it computes, and fit each of the six as a *student* to them. Twelve examples with 16 inputs are too few for a dense layer, whatever the teacher. All are trained by Adam for 400 steps; about 4 seconds.
 
 # %% tags=["nbval-ignore-output"]
 g = generator(5)
 names = list(MASKS)
 x_few, x_many = torch.randn(12, 16, generator=g), torch.randn(300, 16, generator=g)
 teachers = [0.5 * torch.randn(count(MASKS[name]), generator=g) for name in names]
-truth_few, truth_many = (torch.stack([respond(MASKS[k], w, x) for k, w in zip(names, teachers)]) for x in (x_few, x_many))
-spread = (truth_many[:, :, :14]).square().mean((1, 2))  # the last two numbers are unused by the tree: leave them out
+truth_few, truth_many = (
+    torch.stack([respond(MASKS[k], w, x) for k, w in zip(names, teachers)]) for x in (x_few, x_many)
+)
+spread = (
+    (truth_many[:, :, :14]).square().mean((1, 2))
+)  # the last two numbers are unused by the tree: leave them out
 errors = torch.zeros(6, 6)  # (student, teacher)
 for i, name in enumerate(track(names, "six students, six teachers")):
-    weights = (0.1 * torch.randn(6, count(MASKS[name]), generator=g)).requires_grad_()  # one row for each teacher
-    descend([weights], lambda: (respond(MASKS[name], weights, x_few) - truth_few)[:, :, :14].square().mean((1, 2)).sum(), steps=400, lr=3e-2)
+    weights = (
+        0.1 * torch.randn(6, count(MASKS[name]), generator=g)
+    ).requires_grad_()  # one row for each teacher
+    descend(
+        [weights],
+        lambda: (respond(MASKS[name], weights, x_few) - truth_few)[:, :, :14].square().mean((1, 2)).sum(),
+        steps=400,
+        lr=3e-2,
+    )
     with torch.no_grad():
-        errors[i] = (respond(MASKS[name], weights, x_many) - truth_many)[:, :, :14].square().mean((1, 2)) / spread
+        errors[i] = (respond(MASKS[name], weights, x_many) - truth_many)[:, :, :14].square().mean(
+            (1, 2)
+        ) / spread
 
 fig, ax = figure(width=6.6, height=3.6)
-heatmap(ax, errors.clamp(max=1.5), label="test error / variance (1 = useless)", xlabel="teacher", ylabel="student", xticks=names, yticks=names)
+heatmap(
+    ax,
+    errors.clamp(max=1.5),
+    label="test error / variance (1 = useless)",
+    xlabel="teacher",
+    ylabel="student",
+    xticks=names,
+    yticks=names,
+)
 ax.tick_params(axis="x", labelrotation=25)
 for i in range(6):
     for j in range(6):
         shade = "black" if errors[i, j] > 0.7 else "white"
         ax.text(j, i, f"{errors[i, j]:.2f}", ha="center", va="center", fontsize=8, color=shade)
-show(fig, alt="Six by six table of test errors. The diagonal is near zero: a student with its teacher's mask. The dense student is mediocre in every column.")
+show(
+    fig,
+    alt="Six by six table of test errors. The diagonal is near zero: a student with its teacher's mask. The dense student is wrong in every column, by 0.4 to 1.25.",
+)
 own = errors.diag()
-print("own mask:", [round(v, 2) for v in own.tolist()], " dense student:", [round(v, 2) for v in errors[0].tolist()])
+print(
+    "own mask:",
+    [round(v, 2) for v in own.tolist()],
+    " dense student:",
+    [round(v, 2) for v in errors[0].tolist()],
+)
 assert own[1:].max() < 0.02 and errors[0].min() > 0.1
 
 # %% [markdown]
-# Each student with the teacher's own mask is right to two digits; only the dense one never is, though it contains most of the others. Convolution and skip
+# Each student with the teacher's own mask is right to two digits, except the dense one: it could express every column of the table and learns none of them from twelve examples. Convolution and skip
 # learn each other's functions: one layer deep, a skip changes what *zero weights* mean, not what can be expressed.
 # A random mask is excellent knowledge when it happens to be true and useless otherwise.
 #
@@ -702,9 +764,12 @@ assert own[1:].max() < 0.02 and errors[0].min() > 0.1
 # $$h_{\text{node}} = \phi\big(W_{\text{op}}\,[h_{\text{left}};\,h_{\text{right}}] + b_{\text{op}}\big).$$
 #
 # Arithmetic expressions are trees. $(8-3)-2$ and $8-(3-2)$ hold the same tokens in the same order, brackets apart, and even the same *number* of brackets. Any model that sees
-# only the bag of tokens must give both the same answer. So there is a floor that no bag model can pass: the variance of the value within a bag.
+# only the bag of tokens must give both the same answer. So there is a floor that no bag model can pass: the variance of the value within a bag. It is half the mean squared difference
+# between two random arrangements of the same bag, so we can measure it without training anything.
+#
+# The cell trains on trees of 2 to 4 leaves, with two kinds of cell, and tests on trees of up to 8. About 4 seconds.
 
-# %%
+# %% tags=["covers:B-04", "nbval-ignore-output"]
 Shape = int | tuple  # a leaf's position, or (left, right)
 
 
@@ -715,7 +780,9 @@ def shapes(first: int, last: int) -> list[Shape]:
     return [(l, r) for cut in range(first + 1, last) for l in shapes(first, cut) for r in shapes(cut, last)]
 
 
-def fold(shape: Shape, leaf: Callable[[int], Tensor], combine: Callable[[Tensor, Tensor, int], Tensor]) -> Tensor:
+def fold(
+    shape: Shape, leaf: Callable[[int], Tensor], combine: Callable[[Tensor, Tensor, int], Tensor]
+) -> Tensor:
     """Fold a tree from the leaves up; `combine(left, right, k)` gets the operator's position k, after leaf k."""
 
     def walk(node: Shape) -> tuple[Tensor, int]:
@@ -729,7 +796,9 @@ def fold(shape: Shape, leaf: Callable[[int], Tensor], combine: Callable[[Tensor,
 
 def value(shape: Shape, digits: Tensor, ops: Tensor) -> Tensor:
     """Value (N,) of expressions with digits (N, leaves) and ops (N, leaves - 1), 0 for plus and 1 for minus."""
-    return fold(shape, lambda i: digits[:, i].float(), lambda l, r, k: torch.where(ops[:, k] == 0, l + r, l - r))
+    return fold(
+        shape, lambda i: digits[:, i].float(), lambda l, r, k: torch.where(ops[:, k] == 0, l + r, l - r)
+    )
 
 
 def expressions(n: int, leaves: int, g: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -755,14 +824,17 @@ class TreeNet(nn.Module):
 
 
 pair = torch.tensor([[8, 3, 2]]), torch.tensor([[1, 1]])
-print("(8-3)-2 =", value(((0, 1), 2), *pair).item(), "  8-(3-2) =", value((0, (1, 2)), *pair).item(), "  trees with 2..6 leaves:", [len(shapes(0, k)) for k in range(2, 7)])
+print(
+    "(8-3)-2 =",
+    value(((0, 1), 2), *pair).item(),
+    "  8-(3-2) =",
+    value((0, (1, 2)), *pair).item(),
+    "  trees with 2..6 leaves:",
+    [len(shapes(0, k)) for k in range(2, 7)],
+)
 assert [len(shapes(0, k)) for k in range(2, 7)] == [1, 2, 5, 14, 42]
 
-# %% [markdown]
-# The cell below trains on trees of 2 to 4 leaves and tests on trees of up to 8. The rival sees how often each digit and each operator occurs and the best it could ever do
-# is computed from the data: among trees with 4 leaves, average the value within each bag. About 4 seconds.
 
-# %% tags=["covers:B-04", "nbval-ignore-output"]
 def batch_loss(net: TreeNet, g: torch.Generator, pool: list[Shape]) -> Tensor:
     """Mean squared error, values in tens, on 64 expressions of each of four shapes from `pool`."""
     total = torch.zeros(())
@@ -792,19 +864,29 @@ for name, phi in {"tanh": torch.tanh, "linear": lambda v: v}.items():
         with seeded(seed):
             net = TreeNet(16, phi)
         g = generator(seed)
-        train(net.parameters(), lambda step: batch_loss(net, g, pool), steps=350, lr=1e-2, clip=math.inf, label=f"tree network, {name}, seed {seed}")
+        train(
+            net.parameters(),
+            lambda step: batch_loss(net, g, pool),
+            steps=350,
+            lr=1e-2,
+            clip=math.inf,
+            label=f"tree network, {name}, seed {seed}",
+        )
         curves[name].append([unexplained(net, leaves) for leaves in sizes])
 
-g, bags, values = generator(7), [], []
-for shape in shapes(0, 4):
-    digits, ops = expressions(8000, 4, g)
-    digits = digits % 3  # three digits, so that bags repeat
-    bags.append(torch.cat([digits.sort(1).values, ops.sort(1).values], 1))
-    values.append(value(shape, digits, ops))
-_, bag = torch.cat(bags).unique(dim=0, return_inverse=True)
-all_values = torch.cat(values)
-bag_mean = torch.zeros(int(bag.max()) + 1).index_reduce_(0, bag, all_values, "mean", include_self=False)
-floor = ((all_values - bag_mean[bag]).square().mean() / all_values.var()).item()
+
+def arrange(digits: Tensor, ops: Tensor, g: torch.Generator) -> Tensor:
+    """Values (N,) after each row's digits, operators and tree are drawn anew from the same bag; 4 leaves."""
+    digits = digits.gather(1, torch.rand(digits.shape, generator=g).argsort(1))
+    ops = ops.gather(1, torch.rand(ops.shape, generator=g).argsort(1))
+    every = torch.stack([value(shape, digits, ops) for shape in shapes(0, 4)])  # (5, N)
+    return every.gather(0, torch.randint(5, (1, len(digits)), generator=g))[0]
+
+
+g = generator(7)
+bags = expressions(20_000, 4, g)
+one, other = arrange(*bags, g), arrange(*bags, g)
+floor = (0.5 * (one - other).square().mean() / one.var()).item()
 
 fig, ax = figure(width=6.2, height=3.0)
 for k, (name, runs) in enumerate(curves.items()):
@@ -812,18 +894,26 @@ for k, (name, runs) in enumerate(curves.items()):
 ax.axhline(floor, color=PALETTE[0], linestyle=":", label="best possible bag of tokens (4 leaves)")
 ax.axvspan(1.8, 4, color="0.9", zorder=0)
 ax.text(2.05, 2e-4, "trained on", fontsize=9)
-ax.set(xlabel="leaves in the tree", ylabel="unexplained variance", yscale="log", xlim=(1.8, 8.2), ylim=(1e-6, 1))
+ax.set(
+    xlabel="leaves in the tree", ylabel="unexplained variance", yscale="log", xlim=(1.8, 8.2), ylim=(1e-6, 1)
+)
 ax.legend(loc="lower right")
-show(fig, alt="Unexplained variance against tree size, log scale. The tanh cell rises from 0.001 to 0.05 beyond the training sizes; the linear cell stays below 0.005. The bag of tokens floor is a flat line far above both.")
+show(
+    fig,
+    alt="Unexplained variance against tree size, log scale. The tanh cell rises from 0.003 to 0.06 beyond the training sizes, the linear cell from 0.00004 to at most 0.01. The bag of tokens floor is a flat line far above both.",
+)
 print(f"bag of tokens, best possible: {floor:.2f} of the variance unexplained")
 for name, runs in curves.items():
-    print(f"recursive, {name:6}: " + ", ".join(f"{k} leaves {max(run[i] for run in runs):.4f}" for i, k in enumerate(sizes)))
-assert max(run[2] for run in curves["tanh"]) < 0.02 < 0.1 < floor
+    print(
+        f"recursive, {name:6}: "
+        + ", ".join(f"{k} leaves {max(run[i] for run in runs):.4f}" for i, k in enumerate(sizes))
+    )
+assert max(run[2] for run in curves["tanh"]) < floor / 50
 assert max(run[4] for run in curves["linear"]) < 0.3 * min(run[4] for run in curves["tanh"])
 
 # %% [markdown]
-# Two results. The tree network beats every possible bag model by more than a factor of ten. And the "Linear...?" of the menu has its day: plus and minus *are* linear, so
-# a recursive net without a non-linearity carries on to trees twice as deep, where tanh saturates on values it never met.
+# Two results. The tree network leaves less than a fiftieth of the error of the best possible bag model. And the "Linear...?" of the menu has its day: plus and minus *are* linear, so
+# a recursive net without a non-linearity carries on to trees twice as deep, where tanh saturates on values it never met; its error on 8 leaves is several times larger.
 # Knowing when to leave a block out is part of the choice.
 #
 # ## 7.7 Optimisers: five ways to use one gradient
@@ -861,7 +951,9 @@ def rmsprop(g: Tensor, s: Memory, t: int, lr: float, alpha: float = 0.99, eps: f
     return lr * g / (s["v"].sqrt() + eps)
 
 
-def adam(g: Tensor, s: Memory, t: int, lr: float, b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8) -> Tensor:
+def adam(
+    g: Tensor, s: Memory, t: int, lr: float, b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8
+) -> Tensor:
     s["m"] = b1 * s.get("m", torch.zeros_like(g)) + (1 - b1) * g
     s["v"] = b2 * s.get("v", torch.zeros_like(g)) + (1 - b2) * g**2
     return lr * s["m"] / (1 - b1**t) / ((s["v"] / (1 - b2**t)).sqrt() + eps)
@@ -876,7 +968,9 @@ def walk(rule: Callable, hessian: Tensor, start: Tensor, steps: int, **knobs: fl
     return torch.stack(path)
 
 
-def torch_walk(kind: type[torch.optim.Optimizer], hessian: Tensor, start: Tensor, steps: int, **knobs: float) -> Tensor:
+def torch_walk(
+    kind: type[torch.optim.Optimizer], hessian: Tensor, start: Tensor, steps: int, **knobs: float
+) -> Tensor:
     """The same path by an optimiser of torch."""
     theta = start.clone().requires_grad_()
     optimiser, path = kind([theta], **knobs), [start]
@@ -896,23 +990,47 @@ theirs = {
 }  # fmt: skip
 for name, rule in RULES.items():
     kind, extra = theirs[name]
-    gap = (walk(rule, hessian, start, 20, lr=0.05) - torch_walk(kind, hessian, start, 20, lr=0.05, **extra)).abs().max().item()
+    gap = (
+        (walk(rule, hessian, start, 20, lr=0.05) - torch_walk(kind, hessian, start, 20, lr=0.05, **extra))
+        .abs()
+        .max()
+        .item()
+    )
     print(f"{name:9} largest difference to torch.optim over 20 steps below 1e-6: {gap < 1e-6}")
     assert gap < 1e-6
 
-sharpest = torch.linalg.eigvalsh(hessian)[-1].item()  # SGD shrinks the error along it by |1 - lr * sharpest| a step
-calm, wild = (walk(sgd, hessian, start, 800, lr=factor / sharpest)[-1].norm().item() for factor in (1.98, 2.02))
-assert calm < 1e-3 < 1e3 < wild
-scaled = {name: (walk(rule, 1000 * hessian, start, 20, lr=1e-4) - walk(rule, hessian, start, 20, lr=1e-4)).abs().max().item() for name, rule in RULES.items()}
-print("change of the path when the loss is multiplied by 1000:", {name: round(v, 4) for name, v in scaled.items()})
-assert max(scaled["Adagrad"], scaled["RMSProp"], scaled["Adam"]) < 1e-4 < 0.1 < min(scaled["SGD"], scaled["Momentum"])
+sharpest = torch.linalg.eigvalsh(hessian)[-1].item()
+for rule, limit in ((sgd, 2 / sharpest), (momentum, 2 * (1 + 0.9) / sharpest)):
+    calm, wild = (
+        walk(rule, hessian.double(), start.double(), 400, lr=c * limit)[-1].norm().item()
+        for c in (0.99, 1.01)
+    )
+    assert calm < 1e-2 < 1e3 < wild
+scaled = {
+    name: (walk(rule, 1000 * hessian, start, 20, lr=1e-4) - walk(rule, hessian, start, 20, lr=1e-4))
+    .abs()
+    .max()
+    .item()
+    for name, rule in RULES.items()
+}
+print(
+    "change of the path when the loss is multiplied by 1000:",
+    {name: round(v, 4) for name, v in scaled.items()},
+)
+assert (
+    max(scaled["Adagrad"], scaled["RMSProp"], scaled["Adam"])
+    < 1e-4
+    < 0.1
+    < min(scaled["SGD"], scaled["Momentum"])
+)
 
 # %% [markdown]
-# Two facts worth keeping came out of the same cell. **Plain SGD on a quadratic diverges exactly beyond $\eta=2/\lambda_{\max}$** (1.98 comes to rest, 2.02 explodes). And
+# Two facts worth keeping came out of the same cell. **Plain SGD on a quadratic diverges exactly beyond $\eta=2/\lambda_{\max}$**, and momentum beyond $2(1+\mu)/\lambda_{\max}$ (99 % of the limit comes to rest, 101 % explodes). And
 # **multiplying the loss by 1000 changes nothing for Adagrad, RMSProp and Adam**, which divide by the size of the gradients they have seen; it changes everything for the other two.
 # A learning rate for one family says nothing about the other.
 #
 # Move the sliders: which optimiser profits from momentum, and which suffer when the valley is turned away from the axes?
+
 
 # %%
 def trajectories(log_lr: float, mu: float, turn: int) -> Figure:
@@ -930,12 +1048,28 @@ def trajectories(log_lr: float, mu: float, turn: int) -> Figure:
     for k, (name, rule) in enumerate(RULES.items()):
         path = walk(rule, valley, start, 60, lr=10**log_lr, **knobs.get(name, {}))
         loss = 0.5 * torch.einsum("ti,ij,tj->t", path, valley, path)
-        look = {"color": PALETTE[k + 1], "linestyle": DASHES[k], "marker": "osv^D"[k], "markersize": 3, "linewidth": 1.1, "label": name}
-        left.plot(path[:, 0], path[:, 1], markevery=5, **look)
-        right_ax.plot(loss.clamp(1e-8, 1e4), markevery=10, **look)
+        look = {
+            "color": PALETTE[k + 1],
+            "linestyle": DASHES[k],
+            "marker": "osv^D"[k],
+            "markersize": 3,
+            "linewidth": 1.1,
+            "label": name,
+        }
+        stay = (
+            int((path.abs().amax(1) < 5).long().cumprod(0).sum()) + 1
+        )  # up to the step that leaves the picture
+        left.plot(path[:stay, 0], path[:stay, 1], markevery=5, **look)
+        right_ax.plot(torch.where(loss < 1e4, loss.clamp(min=1e-8), torch.nan), markevery=10, **look)
     left.plot(0, 0, "*", color=PALETTE[0], markersize=10)
     left.set(xlim=(-5, 5), ylim=(-5, 5), xlabel="θ₁", ylabel="θ₂", title="paths (star: minimum)")
-    right_ax.set(yscale="log", ylim=(1e-8, 1e4), xlabel="step", ylabel="loss", title=f"η = {10**log_lr:.3g}, μ = β₁ = {mu:g}")
+    right_ax.set(
+        yscale="log",
+        ylim=(1e-8, 1e4),
+        xlabel="step",
+        ylabel="loss",
+        title=f"η = {10**log_lr:.3g}, μ = β₁ = {mu:g}",
+    )
     right_ax.legend(fontsize=8, ncols=2)
     return fig
 
@@ -965,6 +1099,10 @@ explore(
 # | sparse (L1) | $\lambda\lvert w\rvert$ | Laplace prior on weights or activations |
 # | adversarial | $-\log D(x)-\log(1-D(G(z)))$ | a judge learns the loss; at its best, a Jensen-Shannon divergence |
 # | variational | $\mathbb E_q[-\log p(x\mid z)]+\mathrm{KL}(q\,\Vert\,p)$ | an upper bound of $-\log p(x)$ |
+#
+# The last two losses are expectations, so Monte Carlo can check them. For the **adversarial** loss take two Gaussians, give the judge its best possible answer
+# $D^*(x)=p(x)/(p(x)+q(x))$ (Goodfellow et al. 2014, proposition 1), and average over samples: the loss must be $2\log 2-2\,\mathrm{JSD}(p,q)$ (theorem 1). For the **variational** one take a model
+# that can be solved, $z\sim N(0,1)$, $x=z+\text{noise of variance }s^2$: with the true posterior the bound is tight; with any other it lies above $-\log p(x)$ by the KL to the posterior.
 
 # %% tags=["covers:B-06"]
 LOSSES: dict[str, Callable[..., Tensor]] = {
@@ -978,37 +1116,50 @@ LOSSES: dict[str, Callable[..., Tensor]] = {
 g = generator(8)
 z, y = torch.randn(40, 7, generator=g).double(), torch.randint(7, (40,), generator=g)
 m, t = torch.randn(40, generator=g).double(), torch.randn(40, generator=g).double()
-D, L = torch.distributions, LOSSES
+dist, loss_of = torch.distributions, LOSSES
 
-ce = L["cross entropy"](z, y)  # = NLL of the softmax = the KL from the one-hot target
-assert torch.allclose(ce, L["maximum likelihood"](D.Categorical(logits=z), y))
+ce = loss_of["cross entropy"](z, y)  # = NLL of the softmax = the KL from the one-hot target
+assert torch.allclose(ce, loss_of["maximum likelihood"](dist.Categorical(logits=z), y))
 assert torch.allclose(ce, -z.softmax(-1)[torch.arange(40), y].log())
 assert torch.allclose(ce, F.cross_entropy(z, y, reduction="none"))
 
-difference = L["maximum likelihood"](D.Normal(m, torch.ones_like(m)), t) - L["L2"](m, t)  # Gaussian NLL - L2
+difference = loss_of["maximum likelihood"](dist.Normal(m, torch.ones_like(m)), t) - loss_of["L2"](
+    m, t
+)  # Gaussian NLL - L2
 assert torch.allclose(difference, torch.full_like(difference, 0.5 * math.log(2 * math.pi)))
-laplace = L["maximum likelihood"](D.Laplace(0.0, 1 / torch.tensor(3.0).double()), m) - L["sparse"](m, 3.0)
+laplace = loss_of["maximum likelihood"](dist.Laplace(0.0, 1 / torch.tensor(3.0).double()), m) - loss_of[
+    "sparse"
+](m, 3.0)
 assert torch.allclose(laplace, torch.full_like(laplace, math.log(2 / 3)))
 
-grid, lam, pulls = torch.linspace(-4, 4, 80_001, dtype=torch.float64), 0.8, torch.tensor([-2.5, -0.5, 0.3, 1.7])
+grid, lam, pulls = (
+    torch.linspace(-4, 4, 80_001, dtype=torch.float64),
+    0.8,
+    torch.tensor([-2.5, -0.5, 0.3, 1.7]),
+)
 for a in pulls.double():  # sparse: the minimiser is exactly 0 for |a| <= lam; with L2 it never is
-    l1 = grid[(L["L2"](grid, a) + L["sparse"](grid, lam)).argmin()]
-    l2 = grid[(L["L2"](grid, a) + lam * L["L2"](grid, 0.0)).argmin()]
-    assert torch.isclose(l1, a.sign() * (a.abs() - lam).clamp(min=0), atol=2e-4) and torch.isclose(l2, a / (1 + lam), atol=2e-4)
-print(f"cross entropy = NLL of the softmax; Gaussian NLL - L2 = {difference[0].item():.4f} everywhere; Laplace NLL - L1 = {laplace[0].item():.4f} everywhere")
+    l1 = grid[(loss_of["L2"](grid, a) + loss_of["sparse"](grid, lam)).argmin()]
+    l2 = grid[(loss_of["L2"](grid, a) + lam * loss_of["L2"](grid, 0.0)).argmin()]
+    assert torch.isclose(l1, a.sign() * (a.abs() - lam).clamp(min=0), atol=2e-4) and torch.isclose(
+        l2, a / (1 + lam), atol=2e-4
+    )
+print(
+    f"cross entropy = NLL of the softmax; Gaussian NLL - L2 = {difference[0].item():.4f} everywhere; Laplace NLL - L1 = {laplace[0].item():.4f} everywhere"
+)
 
-# %% [markdown]
-# The last two losses are expectations, so Monte Carlo can check them. For the **adversarial** loss take two Gaussians, give the judge its best possible answer
-# $D^*(x)=p(x)/(p(x)+q(x))$ (Goodfellow et al. 2014, proposition 1), and average over samples: the loss must be $2\log 2-2\,\mathrm{JSD}(p,q)$ (theorem 1). For the **variational** one take a model
-# that can be solved, $z\sim N(0,1)$, $x=z+\text{noise of variance }s^2$: with the true posterior the bound is tight; with any other it lies above $-\log p(x)$ by the KL to the posterior.
-
-# %%
+# the last two are expectations: Monte Carlo
 g = generator(9)
 n = 400_000
-p, q = D.Normal(0.0, 1.0), D.Normal(1.5, 0.7)
+p, q = dist.Normal(0.0, 1.0), dist.Normal(1.5, 0.7)
 real, fake = torch.randn(n, generator=g), 1.5 + 0.7 * torch.randn(n, generator=g)
-log_ratio = lambda v: p.log_prob(v) - q.log_prob(v)  # noqa: E731  the logit of D*
-sampled = L["adversarial"](log_ratio(real), log_ratio(fake)).mean().item()
+
+
+def log_ratio(v: Tensor) -> Tensor:
+    """The logit of the best judge, D*(v) = p(v) / (p(v) + q(v))."""
+    return p.log_prob(v) - q.log_prob(v)
+
+
+sampled = loss_of["adversarial"](log_ratio(real), log_ratio(fake)).mean().item()
 fine = torch.linspace(-8, 8, 160_001, dtype=torch.float64)
 p_x, q_x = p.log_prob(fine).exp(), q.log_prob(fine).exp()
 middle = (p_x + q_x) / 2
@@ -1018,23 +1169,27 @@ assert abs(sampled - (2 * math.log(2) - 2 * jsd)) < 5e-3  # standard error 0.001
 
 mean, logvar, s2, x_seen = torch.tensor(0.4), torch.tensor(-1.2), 0.5, 1.3
 code = mean + (logvar / 2).exp() * torch.randn(n, generator=g)
-posterior = D.Normal(x_seen / (1 + s2), math.sqrt(s2 / (1 + s2)))
-guess = D.Normal(mean, (logvar / 2).exp())
-kl = L["variational"](mean, logvar).item()
-kl_sampled = (guess.log_prob(code) - D.Normal(0.0, 1.0).log_prob(code)).mean().item()
-evidence = D.Normal(0.0, math.sqrt(1 + s2)).log_prob(torch.tensor(x_seen)).item()
+posterior = dist.Normal(x_seen / (1 + s2), math.sqrt(s2 / (1 + s2)))
+guess = dist.Normal(mean, (logvar / 2).exp())
+kl = loss_of["variational"](mean, logvar).item()
+kl_sampled = (guess.log_prob(code) - dist.Normal(0.0, 1.0).log_prob(code)).mean().item()
+evidence = dist.Normal(0.0, math.sqrt(1 + s2)).log_prob(torch.tensor(x_seen)).item()
 
 
-def bound(q: D.Normal) -> float:
+def bound(q: dist.Normal) -> float:
     """Variational loss of the code distribution q: expected reconstruction in closed form plus KL."""
     expected_square = (x_seen - q.mean) ** 2 + q.variance
     reconstruction = 0.5 * expected_square / s2 + 0.5 * math.log(2 * math.pi * s2)
-    return (reconstruction + L["variational"](q.mean, q.variance.log())).item()
+    return (reconstruction + loss_of["variational"](q.mean, q.variance.log())).item()
 
 
-print(f"variational: KL {kl:.3f}, sampled {kl_sampled:.3f}; -log p(x) {-evidence:.3f}, bound at the posterior {bound(posterior):.3f}, elsewhere {bound(guess):.3f}")
+print(
+    f"variational: KL {kl:.3f}, sampled {kl_sampled:.3f}; -log p(x) {-evidence:.3f}, bound at the posterior {bound(posterior):.3f}, elsewhere {bound(guess):.3f}"
+)
 assert abs(kl - kl_sampled) < 5e-3 and abs(bound(posterior) + evidence) < 1e-5
-assert abs(bound(guess) + evidence - D.kl_divergence(guess, posterior).item()) < 1e-5  # the gap is the KL to the posterior
+assert (
+    abs(bound(guess) + evidence - dist.kl_divergence(guess, posterior).item()) < 1e-5
+)  # the gap is the KL to the posterior
 
 # %% [markdown]
 # ### Discrete outputs: softmax cross entropy with L2
@@ -1045,6 +1200,10 @@ assert abs(bound(guess) + evidence - D.kl_divergence(guess, posterior).item()) <
 #
 # The short form $p-y+\lambda w$ holds literally where the weights *are* the logits, that is, for a model with no input at all. In general $p-y$ first travels through $X$. Both are compared with autograd below, and then we train with the
 # formula alone.
+#
+# The surprise at the end of the cell: give a linear model of the digits the class number as a real target with squared error, and round its answer. Then give the same
+# model one output for each class. Same data, same linear map, same solver; but the first recipe says that a 3 is halfway between a 2 and a 4.
+
 
 # %% tags=["covers:B-07"]
 def hand_gradient(W: Tensor, x: Tensor, y: Tensor, lam: float) -> Tensor:
@@ -1068,15 +1227,28 @@ W = torch.zeros(10, 64, dtype=torch.float64)
 for _ in range(300):
     W -= 1.0 * hand_gradient(W, x64, y_train, 1e-3)
 softmax_right = accuracy(x_test.double() @ W.T, y_test)
-print(f"p - y + lambda w agrees with autograd; 300 steps with it read {softmax_right:.3f} of the test digits")
+print(f"p - y + lambda w agrees with autograd; 300 steps with it read {softmax_right:.2f} of the test digits")
 assert softmax_right > 0.92
+
+ones = torch.ones(len(x_train), 1)
+inputs_train, inputs_test = torch.cat([x_train, ones], 1), torch.cat([x_test, torch.ones(len(x_test), 1)], 1)
+ridge = inputs_train.T @ inputs_train + 1e-2 * torch.eye(65)
+as_number = inputs_test @ torch.linalg.solve(ridge, inputs_train.T @ y_train[:, None].float())
+as_classes = inputs_test @ torch.linalg.solve(ridge, inputs_train.T @ F.one_hot(y_train, 10).float())
+number_right = (as_number[:, 0].round() == y_test).float().mean().item()
+print(
+    f"class number as a real target: {number_right:.2f} right; one output a class: {accuracy(as_classes, y_test):.2f} right"
+)
+assert number_right < 0.35 and accuracy(as_classes, y_test) > 0.9
 
 # %% [markdown]
 # ### Continuous outputs: Gaussian and Gaussian mixture likelihood
 #
-# Squared error is a Gaussian with one mean. What if the answer is one of two? Let $y=\pm(0.3+0.7x)$ with a little noise: the two poses of an elbow. The best squared-error answer is $\mathbb E[y\mid x]=0$, a place where no data
+# Squared error is a Gaussian with one mean. What if the answer is one of two? Let $y=\pm\tfrac12(1+x)$ with a little noise: the two poses of an elbow. The best squared-error answer is $\mathbb E[y\mid x]=0$, a place where no data
 # ever lies. A **mixture density network** (Bishop 1994) outputs, for each of M components, a weight, a mean and a width, and is trained by the negative log-likelihood `mixture_nll` from section 7.2. To be fair to the squared-error model we give it the
-# best constant $\sigma$ and score both by log-likelihood on fresh data. About 3 seconds.
+# best constant $\sigma$ and score both by log-likelihood on fresh data.
+#
+# A density can also be *sampled*, with a temperature $\tau$: divide the logits of the mixture weights by $\tau$ and multiply the variances by $\tau$ (Ha & Eck 2018). Cold samples sit on the branches; hot ones blur. About 3 seconds.
 
 # %% tags=["covers:B-08", "nbval-ignore-output"]
 NOISE = 0.06
@@ -1086,7 +1258,7 @@ def elbow(n: int, g: torch.Generator) -> tuple[Tensor, Tensor]:
     """x (n, 1) in [0, 1], y (n, 1) on one of two branches, never near 0."""
     x = torch.rand(n, 1, generator=g)
     branch = 1 - 2 * torch.randint(2, (n, 1), generator=g)
-    return x, branch * (0.3 + 0.7 * x) + NOISE * torch.randn(n, 1, generator=g)
+    return x, branch * (0.5 + 0.5 * x) + NOISE * torch.randn(n, 1, generator=g)
 
 
 def small_net(width: int, seed: int) -> nn.Module:
@@ -1094,31 +1266,30 @@ def small_net(width: int, seed: int) -> nn.Module:
         return nn.Sequential(nn.Linear(1, 24), nn.Tanh(), nn.Linear(24, width))
 
 
-best_possible = -(math.log(2) + math.log(NOISE) + 0.5 * math.log(2 * math.pi) + 0.5)  # two well separated branches
+best_possible = -(
+    math.log(2) + math.log(NOISE) + 0.5 * math.log(2 * math.pi) + 0.5
+)  # two well separated branches
 scores: list[tuple[float, float, float]] = []
 for seed in track(range(5), "two losses, five seeds"):
-    x, y = elbow(500, generator(seed))
+    x, y = elbow(800, generator(seed))
     x_new, y_new = elbow(2000, generator(100 + seed))
     squared, mixture = small_net(1, seed), small_net(6, seed)
     descend(squared.parameters(), lambda: F.mse_loss(squared(x), y), steps=500, lr=2e-2)
     descend(mixture.parameters(), lambda: mixture_nll(mixture(x), y), steps=500, lr=2e-2)
     with torch.no_grad():
         sigma = F.mse_loss(squared(x), y).sqrt()
-        gauss = D.Normal(squared(x_new), sigma).log_prob(y_new).mean().item()
+        gauss = dist.Normal(squared(x_new), sigma).log_prob(y_new).mean().item()
         scores.append((gauss, -mixture_nll(mixture(x_new), y_new).item(), squared(x_new).abs().max().item()))
 table = torch.tensor(scores)
-print(f"log-likelihood per point: squared error {table[:, 0].mean():.2f}, mixture {table[:, 1].mean():.2f}, the truth itself {best_possible:.2f}")
-print(f"largest |prediction| of squared error {table[:, 2].max():.2f}; smallest |y| in the data {y_new.abs().min():.2f}")
+print(
+    f"log-likelihood per point: squared error {table[:, 0].mean():.2f}, mixture {table[:, 1].mean():.2f}, the truth itself {best_possible:.2f}"
+)
+print(
+    f"largest |prediction| of squared error {table[:, 2].max():.2f}; smallest |y| in the data {y_new.abs().min():.2f}"
+)
 assert (table[:, 1] - table[:, 0]).min() > 1.4 and (table[:, 1] - best_possible).abs().max() < 0.08
-assert table[:, 2].max() < 0.15  # between the branches, which start at 0.3
+assert table[:, 2].max() < y_new.abs().min()  # between the branches, where no target ever was
 
-# %% [markdown]
-# The mixture gains about 1.7 nats per point, in each of five seeds, and comes within 0.1 of the density that made the data. The last print line is the verdict on squared error: its answers are
-# smaller in size than any target it ever saw.
-#
-# A density can also be *sampled*, with a temperature $\tau$: divide the logits of the mixture weights by $\tau$ and multiply the variances by $\tau$ (Ha & Eck 2018, section 3.2). Cold samples sit on the branches; hot ones blur.
-
-# %%
 x_axis = torch.linspace(0, 1, 101)[:, None]
 
 
@@ -1137,8 +1308,8 @@ def sample_elbow(temperature: float) -> Figure:
     left.plot(x_axis, curve, color=PALETTE[2], label="squared error")
     left.plot(x_axis, means[:, 0], color=PALETTE[1], linestyle="--", label="mixture means")
     left.plot(x_axis, means[:, 1], color=PALETTE[1], linestyle="--")
-    left.set(xlabel="x (position)", ylabel="y (angle, arbitrary units)", title="two heads", ylim=(-1.5, 1.5))
-    left.legend(fontsize=8, loc="center left", bbox_to_anchor=(0.0, 0.42))
+    left.set(xlabel="x (position)", ylabel="y (angle, arbitrary units)", title="two heads", ylim=(-1.5, 2.0))
+    left.legend(fontsize=8, loc="upper center", ncols=3)
     right_ax.plot(x_new, samples, ".", color=PALETTE[3], markersize=3)
     right_ax.set(xlabel="x (position)", title=f"samples at temperature {temperature:g}")
     return fig
@@ -1152,6 +1323,9 @@ explore(
 )
 
 # %% [markdown]
+# The mixture gains about 1.8 nats per point, in each of five seeds, and comes within 0.1 of the density that made the data. The last print line is the verdict on squared error: its answers are
+# smaller in size than any target it ever saw.
+#
 # ## 7.9 Hyper-parameters: a search with a fixed budget
 #
 # What gradients cannot reach has to be searched. The usual knobs, and a sensible way to draw each:
@@ -1171,13 +1345,15 @@ explore(
 # We test it on the learning rate of a small network on the digits, between $10^{-4}$ and $10^{2}$. "Good" means: validation loss within 10 % of the best that any rate reaches. To replay thousands of searches cheaply, all rates are first trained
 # side by side as one batch (61 rates × 8 seeds, about 3 seconds); a search then looks its trials up in the table.
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["covers:B-09", "nbval-ignore-output"]
 components = torch.linalg.svd(x_train - x_train.mean(0), full_matrices=False)[2][:16].T
 tuned_on, tuned_at = (x_train[:150] - x_train.mean(0)) @ components, y_train[:150]
 valid_x, valid_y = (x_train[700:1200] - x_train.mean(0)) @ components, y_train[700:1200]
 
 
-def train_many(lr: Tensor, mu: Tensor, decay: Tensor, scale: Tensor, noise: Tensor, steps: int = 60) -> Tensor:
+def train_many(
+    lr: Tensor, mu: Tensor, decay: Tensor, scale: Tensor, noise: Tensor, steps: int = 60
+) -> Tensor:
     """Validation loss (R,) of R networks 16-16-10 trained side by side; all knobs (R,), noise (R, 16, 26)."""
     knob = {k: v.view(-1, 1, 1) for k, v in {"lr": lr, "mu": mu, "decay": decay, "scale": scale}.items()}
     weights = [w.contiguous() for w in (knob["scale"] * noise / 4).split([16, 10], 2)]
@@ -1201,13 +1377,16 @@ starts = torch.randn(seeds, 16, 26, generator=g)
 constant = torch.ones(len(rates))
 rows = []
 for start_weights in track(starts, "61 rates for each of 8 seeds"):
-    rows.append(train_many(rates, 0 * constant, 0 * constant, constant, start_weights.expand(len(rates), -1, -1)))
+    rows.append(
+        train_many(rates, 0 * constant, 0 * constant, constant, start_weights.expand(len(rates), -1, -1))
+    )
 landscape = torch.stack(rows)  # (seeds, rates)
 good = landscape <= 1.1 * landscape.min(1, keepdim=True).values
 good_share = good.float().mean(1)
-print(f"good rates run from {rates[good.any(0)].min():.2g} to {rates[good.any(0)].max():.2g}; share of the log range: {good_share.min():.2f} to {good_share.max():.2f} over seeds")
+print(
+    f"good rates run from {rates[good.any(0)].min():.2g} to {rates[good.any(0)].max():.2g}; share of the log range: {good_share.min():.2f} to {good_share.max():.2f} over seeds"
+)
 
-# %% tags=["covers:B-09", "nbval-ignore-output"]
 searches, budget = 4000, 20
 
 
@@ -1221,28 +1400,51 @@ uniform_rates = 1e-4 + (100 - 1e-4) * torch.rand(searches, budget, generator=g)
 uniform = ((uniform_rates.log10() + 4) / 6 * 60).round().long()
 found, found_uniform = hit_rate(log_uniform), hit_rate(uniform)
 formula = 1 - (1 - good_share) ** budget
-print(f"20 trials, log-uniform: success in {found.min():.2f} to {found.max():.2f} of the searches over 8 seeds (formula {formula.min():.2f} to {formula.max():.2f})")
+print(
+    f"20 trials, log-uniform: success in {found.min():.2f} to {found.max():.2f} of the searches over 8 seeds (formula {formula.min():.2f} to {formula.max():.2f})"
+)
 print(f"20 trials, uniform:     success in {found_uniform.min():.2f} to {found_uniform.max():.2f}")
 assert (found - formula).abs().max() < 0.03 and found.mean() > 0.9
 
-fig, (left, right_ax) = figure(1, 2, width=8.4, height=3.0)
-confidence(left, rates, landscape.clamp(max=20), "8 seeds, mean and range")
-left.axvspan(rates[good.all(0)].min(), rates[good.all(0)].max(), color=PALETTE[6], alpha=0.35, hatch="//", label="within 10 % in all seeds")
-left.set(xscale="log", yscale="log", xlabel="learning rate", ylabel="validation loss (nats)", title="the landscape")
-left.legend(fontsize=8, loc="upper left")
 centres = torch.logspace(-3, 1.4, 50)
 factor = 10 ** (6 * good_share.mean().item() / 2)  # half-width of the good window, as a factor
 chance = {
     "log-uniform": torch.full((50,), formula.mean().item()),
     "uniform": 1 - (1 - (centres * factor - centres / factor).clamp(max=100) / 100) ** budget,
 }
-lines(right_ax, centres, chance, xlabel="where the good window lies", ylabel="chance of success", title="20 trials on $[10^{-4}, 10^2]$", legend=False)
+assert chance["uniform"][(centres - 1e-2).abs().argmin()] < 0.01
+fig, (left, right_ax) = figure(1, 2, width=8.4, height=3.0)
+confidence(left, rates, landscape.clamp(max=20), "8 seeds, mean and range")
+left.axvspan(
+    rates[good.all(0)].min(),
+    rates[good.all(0)].max(),
+    color=PALETTE[6],
+    alpha=0.35,
+    hatch="//",
+    label="within 10 % in all seeds",
+)
+left.set(
+    xscale="log", yscale="log", xlabel="learning rate", ylabel="validation loss (nats)", title="the landscape"
+)
+left.legend(fontsize=8, loc="upper left")
+lines(
+    right_ax,
+    centres,
+    chance,
+    xlabel="where the good window lies",
+    ylabel="chance of success",
+    title="20 trials on $[10^{-4}, 10^2]$",
+    legend=False,
+)
 right_ax.set(xscale="log", ylim=(0, 1.05))
 right_ax.legend(loc="center left")
-show(fig, alt="Left: validation loss against learning rate on log axes; a flat valley near rate 2, marked, then a cliff. Right: chance of success of log-uniform search is constant near 0.95, that of uniform search falls to zero as the good window lies at small rates.")
+show(
+    fig,
+    alt="Left: validation loss against learning rate on log axes; a flat valley between rates 1.5 and 8, marked, then a cliff. Right: chance of success of log-uniform search is constant near 0.95, that of uniform search falls to zero as the good window lies at small rates.",
+)
 
 # %% [markdown]
-# So 20 log-uniform trials find a rate within 10 % of the optimum in over nine searches of ten, as the formula says. Uniform draws do not look hopeless here, but only because this network likes rates near 2. The right panel moves the same window:
+# So 20 log-uniform trials find a rate within 10 % of the optimum in over nine searches of ten, as the formula says. Uniform draws do not look hopeless here, but only because this network likes rates between 1 and 10. The right panel moves the same window:
 # for an optimum at $10^{-2}$ uniform search would nearly always miss. Log-uniform does not care where the window is.
 #
 # The fine print is what happens with **more knobs**. Below, learning rate, momentum, weight decay and initial scale are drawn together, 500 times. Which of them explains the spread of results, and how often do 20 trials get within 10 % of the best of all 500?
@@ -1263,13 +1465,20 @@ for name, values in knobs.items():
     share[name] = (tenths.mean(1).var(correction=0) / spread_of.var(correction=0)).item()
 print("share of the variance explained by one knob alone:", {name: round(v, 2) for name, v in share.items()})
 trials = torch.rand(searches, R, generator=g).argsort(1)[:, :budget]
-joint = {tolerance: (outcome[trials].min(1).values <= tolerance * outcome.min()).float().mean().item() for tolerance in (1.1, 1.5)}
-print(f"20 trials, four knobs: within 10 % of the best of 500 in {joint[1.1]:.2f} of the searches, within 50 % in {joint[1.5]:.2f}")
-assert max(share, key=share.__getitem__) == "learning rate" and share["learning rate"] > 3 * sorted(share.values())[-2]
+joint = {
+    tolerance: (outcome[trials].min(1).values <= tolerance * outcome.min()).float().mean().item()
+    for tolerance in (1.1, 1.5)
+}
+print(
+    f"20 trials, four knobs: within 10 % of the best of 500 in {joint[1.1]:.2f} of the searches, within 50 % in {joint[1.5]:.2f}"
+)
+assert max(share, key=share.__getitem__) == "learning rate" and share["learning rate"] > 2 * (
+    sum(share.values()) - share["learning rate"]
+)
 assert joint[1.1] < 0.5 < joint[1.5]
 
 # %% [markdown]
-# The learning rate explains far more than the other three together, which is also what a search over LSTM variants with 5400 runs found (Greff et al. 2017, section V-C; notebook 4). Tune it first. And the promise of 20 trials was a
+# The learning rate explains far more than the other three together, which is also what a search over LSTM variants with 5400 runs found (Greff et al. 2017; notebook 4). Tune it first. And the promise of 20 trials was a
 # promise about *one* knob: with four, the same budget rarely comes within 10 % of the best known, although it gets into the neighbourhood.
 #
 # ## 7.10 With labels and without
@@ -1288,7 +1497,7 @@ SORTED: dict[str, tuple[set[str]]] = {
     "spam": ({"with"},), "price": ({"with"},), "groups": ({"without"},), "boxes": ({"with"},), "axes": ({"without"},), "pixels": ({"with"},),
     "fraud": ({"without"},), "faces": ({"without"},), "next word": ({"without"},), "diagnosis": ({"with"},),
 }  # fmt: skip
-my_sorting = {task: ("",) for task in SORTED}  # fill in, for example my_sorting["spam"] = ("with",)
+my_sorting = dict.fromkeys(SORTED, ("",))  # fill in, for example my_sorting["spam"] = ("with",)
 mark(my_sorting, SORTED)
 
 # The criterion, run on data: a method without labels gives the same answer when the labels are shuffled.
@@ -1308,10 +1517,17 @@ def unsupervised(y: Tensor) -> Tensor:
 
 assert not torch.allclose(supervised(y_train), supervised(permuted), atol=0.1)
 assert torch.equal(unsupervised(y_train), unsupervised(permuted))
-honest, fooled = accuracy(x_test @ supervised(y_train).T, y_test), accuracy(x_test @ supervised(permuted).T, y_test)
-print(f"softmax regression: {honest:.2f} of the test digits with true labels, {fooled:.2f} with shuffled ones; principal axes: the same for both")
+honest, fooled = (
+    accuracy(x_test @ supervised(y_train).T, y_test),
+    accuracy(x_test @ supervised(permuted).T, y_test),
+)
+print(
+    f"softmax regression: {honest:.2f} of the test digits with true labels, {fooled:.2f} with shuffled ones; principal axes: the same for both"
+)
 assert honest > 0.9 and fooled < 0.25
-assert mark({task: tuple(next(iter(ok)) for ok in accepted) for task, accepted in SORTED.items()}, SORTED) == 10
+assert (
+    mark({task: tuple(next(iter(ok)) for ok in accepted) for task, accepted in SORTED.items()}, SORTED) == 10
+)
 
 # %% [markdown]
 # <details><summary><b>Answers to the ten tasks</b></summary>
@@ -1324,6 +1540,7 @@ assert mark({task: tuple(next(iter(ok)) for ok in accepted) for task, accepted i
 # How much of the labels is already in the pixels? **k-means** (Lloyd 1982) alternates two steps, each of which can only lower the sum of squared distances: assign each scan to the nearest centre, move each centre to the mean of its scans. **PCA** keeps the directions of
 # largest variance. Neither sees a label; we only use labels afterwards, to score *purity*: the share of scans that carry the majority label of their cluster.
 
+
 # %% tags=["covers:B-11"]
 def k_means(x: Tensor, k: int, g: torch.Generator, rounds: int = 30) -> tuple[list[float], Tensor, Tensor]:
     """Lloyd's algorithm from k-means++ seeds (Arthur & Vassilvitskii 2007): cost a round, cluster (N,), centres (k, D)."""
@@ -1335,7 +1552,9 @@ def k_means(x: Tensor, k: int, g: torch.Generator, rounds: int = 30) -> tuple[li
     for _ in range(rounds):
         distance, cluster = torch.cdist(x, centres).min(1)
         costs.append(distance.square().sum().item())
-        centres = torch.stack([x[cluster == j].mean(0) if (cluster == j).any() else centres[j] for j in range(k)])
+        centres = torch.stack(
+            [x[cluster == j].mean(0) if (cluster == j).any() else centres[j] for j in range(k)]
+        )
     return costs, cluster, centres
 
 
@@ -1346,37 +1565,55 @@ def purity(cluster: Tensor, y: Tensor) -> float:
 
 g = generator(14)
 runs = [k_means(pixels, 10, g) for _ in range(10)]
-assert all(b <= a + 1e-2 for costs, *_ in runs for a, b in zip(costs, costs[1:]))  # the cost never rises
+assert all(b <= a + 1e-2 for costs, *_ in runs for a, b in itertools.pairwise(costs))  # the cost never rises
 costs, cluster, centres = min(runs, key=lambda run: run[0][-1])
 by_chance = purity(torch.randint(10, labels.shape, generator=g), labels)
 of_25 = purity(k_means(pixels, 25, g)[1], labels)
 variance = torch.linalg.svdvals(pixels - pixels.mean(0)).square()
 explained = variance.cumsum(0) / variance.sum()
 needed = int((explained < 0.9).sum()) + 1
-print(f"purity of 10 clusters: {purity(cluster, labels):.2f} (random clusters {by_chance:.2f}; 25 clusters {of_25:.2f})")
+print(
+    f"purity of 10 clusters: {purity(cluster, labels):.2f} (random clusters {by_chance:.2f}; 25 clusters {of_25:.2f})"
+)
 print(f"principal components: 2 keep {explained[1]:.0%} of the variance, {needed} of 64 keep 90 %")
 assert purity(cluster, labels) > 0.7 > 0.2 > by_chance and of_25 > purity(cluster, labels)
 assert needed == 21 and 0.28 < explained[1] < 0.29
 
-# %% tags=["nbval-ignore-output"]
-fig = None
 majority = [labels[cluster == j].mode().values.item() for j in range(10)]
+assert majority.count(1) == 2 and 8 not in majority
 fig, grid_axes = figure(2, 9, width=9.0, height=3.2, gridspec_kw={"width_ratios": [1] * 5 + [0.1, 2, 2, 2]})
 for ax in grid_axes.flat:
     ax.axis("off")
 for j, k in enumerate(sorted(range(10), key=majority.__getitem__)):
     ax = grid_axes[j // 5, j % 5]
-    ax.imshow(centres[k].view(8, 8), cmap="gray_r", vmin=0, vmax=1)
+    ax.imshow(centres[k].view(8, 8).numpy(), cmap="gray_r", vmin=0, vmax=1)
     ax.set_title(f"mostly {majority[k]}", fontsize=8, weight="normal")
 scatter = fig.add_subplot(grid_axes[0, 0].get_gridspec()[:, 6:])
 plane = (pixels - pixels.mean(0)) @ torch.linalg.svd(pixels - pixels.mean(0), full_matrices=False)[2][:2].T
-for i in range(0, 400):
-    scatter.text(plane[i, 0], plane[i, 1], str(labels[i].item()), fontsize=7, color=PALETTE[labels[i].item() % 7], ha="center", va="center")
-scatter.set(xlim=(-2.1, 2.3), ylim=(-2.0, 2.1), xlabel="first principal component", ylabel="second", title="400 scans, written as their labels")
-show(fig, alt="Left: ten cluster centres look like blurred digits, titled by their majority label; not every digit has a cluster of its own. Right: scans on two principal components; zeros, fours and sixes form groups, others overlap.")
+for i in range(400):
+    scatter.text(
+        plane[i, 0],
+        plane[i, 1],
+        str(labels[i].item()),
+        fontsize=7,
+        color=PALETTE[labels[i].item() % 7],
+        ha="center",
+        va="center",
+    )
+scatter.set(
+    xlim=(-2.1, 2.3),
+    ylim=(-2.0, 2.1),
+    xlabel="first principal component",
+    ylabel="second",
+    title="400 scans, written as their labels",
+)
+show(
+    fig,
+    alt="Left: ten cluster centres look like blurred digits, titled by their majority label; not every digit has a cluster of its own. Right: scans on two principal components; zeros, fours and sixes form groups, others overlap.",
+)
 
 # %% [markdown]
-# About eight scans in ten fall into a cluster of their own kind, with no label used; but look at the titles: two clusters can share a digit while another digit has none. A label says which differences *matter*; clustering has to take all of them seriously.
+# About eight scans in ten fall into a cluster of their own kind, with no label used; but look at the titles: here two clusters share the 1 while the 8 has none. A label says which differences *matter*; clustering has to take all of them seriously.
 #
 # ## 7.11 Unsupervised with a network: autoencoder and variational autoencoder
 #
@@ -1386,6 +1623,7 @@ show(fig, alt="Left: ten cluster centres look like blurred digits, titled by the
 # $$L_{\text{AE}} = \lVert x-\hat x\rVert^2,\qquad L_{\text{VAE}} = \frac{1}{2\sigma^2}\lVert x-\hat x\rVert^2+\mathrm{KL}\big(q(z\mid x)\,\Vert\, N(0,I)\big),\quad \sigma^2=0.1.$$
 #
 # So decode $z\sim N(0,I)$ through both and score the pictures in two ways: distance to the nearest real scan, and the entropy of a digit classifier. Same networks, same steps, three seeds. About 6 seconds.
+
 
 # %% tags=["covers:B-12", "nbval-ignore-output"]
 def classifier(seed: int) -> nn.Module:
@@ -1418,14 +1656,22 @@ def autoencoder(seed: int, variational: bool, Z: int = 8, steps: int = 1200) -> 
 def score(pictures: Tensor, reader: nn.Module) -> tuple[float, float]:
     """(mean distance to the nearest test scan, mean entropy of the reader in nats)."""
     log_p = reader(pictures).log_softmax(1)
-    return torch.cdist(pictures, x_test).min(1).values.mean().item(), -(log_p.exp() * log_p).sum(1).mean().item()
+    return torch.cdist(pictures, x_test).min(1).values.mean().item(), -(log_p.exp() * log_p).sum(
+        1
+    ).mean().item()
 
 
 report: list[list[float]] = []
+gallery: list[Tensor] = []
 for seed in track(range(3), "autoencoders, three seeds"):
     reader = classifier(seed)
     g = generator(seed)
-    descend(reader.parameters(), lambda: F.cross_entropy(reader(x_train[(b := torch.randint(1200, (100,), generator=g))]), y_train[b]), steps=500, lr=3e-3)
+    descend(
+        reader.parameters(),
+        lambda: F.cross_entropy(reader(x_train[(b := torch.randint(1200, (100,), generator=g))]), y_train[b]),
+        steps=500,
+        lr=3e-3,
+    )
     noise, row = torch.randn(1000, 8, generator=generator(200 + seed)), [*score(x_train, reader)]
     for kind in (False, True):
         encoder, decoder = autoencoder(seed, kind)
@@ -1435,23 +1681,29 @@ for seed in track(range(3), "autoencoders, three seeds"):
             pictures = decoder(noise)
         row += [*score(pictures, reader), restored, mean.std(0).max().item()]
         if seed == 0:
-            gallery = [pictures] if not kind else [*gallery, pictures]
+            gallery.append(pictures)
     report.append(row)
 result = torch.tensor(report)
 for name, first in {"plain": 2, "variational": 6}.items():
     d, h, r, s = result[:, first : first + 4].mean(0).tolist()
-    print(f"{name:12} prior samples: distance {d:.2f}, entropy {h:.2f}; restoring test scans: error {r:.2f}; widest code dimension: sd {s:.1f}")
+    print(
+        f"{name:12} prior samples: distance {d:.2f}, entropy {h:.2f}; restoring test scans: error {r:.2f}; widest code dimension: sd {s:.1f}"
+    )
 print(f"real scans   distance {result[:, 0].mean():.2f}, entropy {result[:, 1].mean():.2f}")
 assert (result[:, 2] > 1.3 * result[:, 6]).all()  # distance: worse through the plain decoder in every seed
 assert result[:, 3].mean() > result[:, 7].mean() and (result[:, 4] < result[:, 8]).all()
 
-fig, panels = figure(1, 2, width=8.4, height=1.9)
+fig, panels = figure(1, 2, width=8.4, height=2.0)
 for ax, pictures, name in zip(panels, gallery, ("autoencoder", "variational autoencoder")):
-    sheet = F.pad(pictures[:24].view(24, 8, 8), (1, 1, 1, 1)).view(2, 12, 10, 10).permute(0, 2, 1, 3).reshape(20, 120)
-    ax.imshow(sheet, cmap="gray_r", vmin=0, vmax=1)
+    framed = F.pad(pictures[:24].view(24, 8, 8), (1, 1, 1, 1))
+    sheet = framed.view(3, 8, 10, 10).permute(0, 2, 1, 3).reshape(30, 80)
+    ax.imshow(sheet.numpy(), cmap="gray_r", vmin=0, vmax=1)
     ax.set(title=f"{name}: 24 decoded draws of N(0, I)")
     ax.axis("off")
-show(fig, alt="Two sheets of 24 decoded prior samples. Those of the plain autoencoder are mostly grey blots and fragments; those of the variational one mostly look like blurred digits.")
+show(
+    fig,
+    alt="Two sheets of 24 decoded prior samples. Those of the plain autoencoder are mostly grey blots and fragments; those of the variational one mostly look like blurred digits.",
+)
 
 # %% [markdown]
 # The plain autoencoder *restores* better and *invents* worse, in every seed. Its codes spread two or three times as far as $N(0,I)$ and leave holes, so a draw from $N(0,I)$ lands where the decoder was never trained. What you optimise
@@ -1469,6 +1721,7 @@ show(fig, alt="Two sheets of 24 decoded prior samples. Those of the plain autoen
 # Step 1 by the sign of the gradient (Goodfellow, Shlens & Szegedy 2015): $x' = x+\epsilon\,\mathrm{sign}\,\nabla_x L(x,y)$, the steepest way to raise the loss if no pixel may change by more than $\epsilon$. As a stronger judge we also use 20 smaller steps, each projected back into
 # the $\epsilon$-box (Madry et al. 2018): a model that only learned to hide its gradient would fail there.
 
+
 # %% tags=["nbval-ignore-output"]
 def attack(net: nn.Module, x: Tensor, y: Tensor, epsilon: float = 0.1, steps: int = 1) -> Tensor:
     """Move x (N, D) within the epsilon-box and [0, 1] so as to raise the loss; one sign step, or several smaller ones."""
@@ -1481,7 +1734,9 @@ def attack(net: nn.Module, x: Tensor, y: Tensor, epsilon: float = 0.1, steps: in
     return moved
 
 
-def epochs(net: nn.Module, adam: torch.optim.Optimizer, x: Tensor, y: Tensor, count: int, g: torch.Generator) -> None:
+def epochs(
+    net: nn.Module, adam: torch.optim.Optimizer, x: Tensor, y: Tensor, count: int, g: torch.Generator
+) -> None:
     for _ in range(count):
         for rows in torch.randperm(len(x), generator=g).split(100):
             adam.zero_grad()
@@ -1511,7 +1766,9 @@ for seed in track(range(3), "the loop, three seeds"):
     rounds = [(accuracy(net(x_test), y_test), robust(net), effort(net))]
     for _ in range(6):  # step 4: repeat
         fooling = attack(net, x_train, y_train)  # step 1: fool
-        epochs(net, adam, torch.cat([x_train, fooling]), torch.cat([y_train, y_train]), 5, g)  # step 2: train on them
+        epochs(
+            net, adam, torch.cat([x_train, fooling]), torch.cat([y_train, y_train]), 5, g
+        )  # step 2: train on them
         rounds.append((accuracy(net(x_test), y_test), robust(net), effort(net)))  # step 3: measure the effort
     history.append(rounds)
 story = torch.tensor(history)  # (seeds, rounds, 3)
@@ -1519,14 +1776,21 @@ story = torch.tensor(history)  # (seeds, rounds, 3)
 fig, panels = figure(1, 2, width=8.0, height=2.8)
 confidence(panels[0], range(7), story[:, :, 0], "clean scans", 0)
 confidence(panels[0], range(7), story[:, :, 1], "fooled by one sign step, ε = 0.1", 1)
-panels[0].set(xlabel="round of the loop", ylabel="test accuracy", ylim=(0.3, 1.02), title="fool, retrain, repeat")
+panels[0].set(
+    xlabel="round of the loop", ylabel="test accuracy", ylim=(0.3, 1.02), title="fool, retrain, repeat"
+)
 panels[0].legend(loc="center right", bbox_to_anchor=(1.0, 0.72), fontsize=8)
 confidence(panels[1], range(7), story[:, :, 2], "", 2)
 panels[1].set(xlabel="round of the loop", ylabel="ε that fools half of the scans", title="the effort needed")
-show(fig, alt="Left: over six rounds clean accuracy stays at about 0.97 while accuracy under attack first stays near 0.45, then rises to nearly 0.7. Right: the perturbation needed to fool half of the scans rises.")
+show(
+    fig,
+    alt="Left: over six rounds clean accuracy stays at about 0.97 while accuracy under attack first stays near 0.45, then rises to nearly 0.7. Right: the perturbation needed to fool half of the scans rises.",
+)
 print("accuracy under attack, by round:", [round(v, 2) for v in story[:, :, 1].mean(0).tolist()])
 assert (story[:, 1, 1] - story[:, 0, 1]).max() < 0.10  # one round alone does little ...
-assert (story[:, -1, 1] - story[:, 0, 1]).min() > 0.12 and (story[:, -1, 2] > story[:, 0, 2]).all()  # ... repeating does
+assert (story[:, -1, 1] - story[:, 0, 1]).min() > 0.12 and (
+    story[:, -1, 2] > story[:, 0, 2]
+).all()  # ... repeating does
 
 # %% [markdown]
 # The surprise is round 1: after a whole round of training on fooling samples the model is about as easy to fool as before. It learned *those* samples, and the next attack finds others. Only the word "repeat" makes it work. So take it to the limit: make
@@ -1550,22 +1814,34 @@ for seed in track(range(3), "fresh attacks for every batch, three seeds"):
 compared = torch.tensor(rows_out).view(3, 2, 3)  # (seed, plain | hardened, clean | one step | twenty steps)
 for name, values in zip(("plain", "hardened"), compared.mean(0)):
     print(f"{name:9} clean {values[0]:.3f}   one sign step {values[1]:.3f}   twenty steps {values[2]:.3f}")
-assert (compared[:, 1, 1:] - compared[:, 0, 1:]).min() > 0.20  # more than 20 points, every seed, both attacks
+gained = compared[:, 1, 1:] - compared[:, 0, 1:]
+print(
+    f"gained under attack: {100 * gained.min():.0f} to {100 * gained.max():.0f} points over seeds and attacks"
+)
+assert gained.min() > 0.20  # more than 20 points, every seed, both attacks
 assert (compared[:, 0, 0] - compared[:, 1, 0]).max() < 0.03  # the clean accuracy drops by less than 3 points
 
 fig, panels = figure(2, 6, width=7.2, height=2.7)
-shown = [int((y_test == digit).nonzero()[0]) for digit in (0, 2, 3, 5, 7, 8)]
+fooled_now = plain[0](attack(plain[0], x_test, y_test)).argmax(1) != y_test
+shown = (fooled_now & (plain[0](x_test).argmax(1) == y_test)).nonzero()[
+    :6, 0
+]  # read rightly before the attack
 for row, (net, name) in enumerate(((plain[0], "plain"), (hardened[0], "hardened"))):
     pictures = attack(net, x_test[shown], y_test[shown])
     for ax, picture, guess, truth in zip(panels[row], pictures, net(pictures).argmax(1), y_test[shown]):
-        ax.imshow(picture.view(8, 8), cmap="gray_r", vmin=0, vmax=1)
+        ax.imshow(picture.view(8, 8).numpy(), cmap="gray_r", vmin=0, vmax=1)
         ax.axis("off")
         ax.set_title(f"{truth} read as {guess}", fontsize=8, weight="bold" if truth != guess else "normal")
-    panels[row, 0].text(-0.35, 0.5, name, rotation=90, va="center", ha="center", transform=panels[row, 0].transAxes)
-show(fig, alt="Six attacked test digits for each of the two classifiers, titled with the true digit and the one read. The plain classifier misreads several; the hardened one fewer.")
+    panels[row, 0].text(
+        -0.35, 0.5, name, rotation=90, va="center", ha="center", transform=panels[row, 0].transAxes
+    )
+show(
+    fig,
+    alt="Six test digits that an attack makes the plain classifier misread, and the same six under an attack on the hardened one, titled with the true digit and the one read: the hardened one reads most of them rightly.",
+)
 
 # %% [markdown]
-# More than 30 points gained against one sign step and against twenty, in each of three seeds, and the clean accuracy does not suffer on this data (on natural images it usually does). A GAN carries the same loop over to generative models: there, the one who fools is a network too.
+# More than 20 points gained against one sign step and against twenty, in each of three seeds, and the clean accuracy does not suffer on this data (on natural images it usually does). A GAN carries the same loop over to generative models: there, the one who fools is a network too.
 #
 # ## What to remember
 #

@@ -119,7 +119,7 @@ PROCESSES = [
     Attack("signal by input", "attempt(lambda: __import__('fcntl').fcntl(0, 8, @PARENT@))"),
     Attack("trace the parent", "attempt(lambda: raw(101, 117, 16, @PARENT@, 0, 0))", bare=False),
     Attack("slow the others down", "attempt(lambda: os.setpriority(os.PRIO_PROCESS, 0, 0))"),
-    Attack("raise own limits", "import resource\nattempt(lambda: resource.setrlimit(resource.RLIMIT_AS, (-1, -1)))"),
+    Attack("raise own limits", "import resource\nattempt(lambda: resource.setrlimit(resource.RLIMIT_AS, (-1, -1)))", bare=False),
     Attack("change the parent's limits", "import resource\nattempt(lambda: resource.prlimit(@PARENT@, resource.RLIMIT_CORE))"),
 ]
 

@@ -24,7 +24,13 @@ def question(**changes):
             points=0.5,
             tests="the double of the first",
             probe=lambda f, i: {"y": f(i["x"][:1])},
-            laws=(Law("twice", "The result is twice the input.", lambda i, found: bool((found["y"] == 2 * i["x"][:1]).all())),),
+            laws=(
+                Law(
+                    "twice",
+                    "The result is twice the input.",
+                    lambda i, found: bool((found["y"] == 2 * i["x"][:1]).all()),
+                ),
+            ),
         ),
     )
     fields = {
@@ -95,7 +101,8 @@ def test_writing_into_the_inputs_is_noticed_and_said():
 
 def test_a_broken_law_names_itself():
     parts = tuple(
-        Part(name=p.name, points=p.points, tests=p.tests, probe=p.probe, laws=p.laws, compared=False) for p in question().parts
+        Part(name=p.name, points=p.points, tests=p.tests, probe=p.probe, laws=p.laws, compared=False)
+        for p in question().parts
     )
     found = verdict(lambda x: 3 * x, parts=parts)
     assert found.diagnosis.name == "twice"

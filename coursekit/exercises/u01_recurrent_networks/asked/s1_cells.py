@@ -123,12 +123,13 @@ UNROLL = Question(
 A cell knows one step. Unrolling applies the *same* cell, hence the same weights, at every step, and a bidirectional
 network also needs it from the last step to the first (Schuster and Paliwal 1997).
 
-`unroll(cell, x, h, reverse)` takes a function `cell(x_t, h)` that maps (N, D) and (N, H) to (N, H), a batch `x` of shape
-**(N, T, D)**, a first state `h` (N, H) and a truth value. It returns a pair:
+`unroll(cell, x, h, reverse)` takes a function `cell(x_t, h)` that maps (N, D) and (N, H) to (N, H), a batch `x` of
+shape **(N, T, D)**, a first state `h` (N, H) and a truth value. It returns a pair:
 
-- `states` (N, T, H): **`states[:, t]` is the state right after the cell has read `x[:, t]`**, in both directions, so that
-  forward and backward states of one position can later be put side by side;
-- `last` (N, H): the state after the final step that was taken, which for `reverse=True` is the one that read `x[:, 0]`.
+- `states` (N, T, H): **`states[:, t]` is the state right after the cell has read `x[:, t]`**, in both directions, so
+  that forward and backward states of one position can later be put side by side;
+- `last` (N, H): the state after the final step that was taken, which for `reverse=True` is the one that read `x[:,
+  0]`.
 
 Reading starts from `h` at whichever end it starts. Gradients flow through all steps.
 """,
@@ -192,14 +193,15 @@ With an output at every step the loss is the sum of the steps' losses $C_t$. Seq
 rectangle, and whatever stands beyond a sequence's end is padding. Write the mean cross entropy over the **real**
 positions of the whole batch,
 
-$$C = \frac{1}{\sum_n \ell_n} \sum_{n=1}^{N} \sum_{t=1}^{\ell_n} -\log \mathrm{softmax}(a_{nt})_{y_{nt}}$$
+$$C = \\frac{1}{\\sum_n \\ell_n} \\sum_{n=1}^{N} \\sum_{t=1}^{\\ell_n} -\\log \\mathrm{softmax}(a_{nt})_{y_{nt}}$$
 
-`masked_loss(logits, y, lengths)` takes `logits` $a$ (N, T, C), `y` (N, T) int64 with classes 0 to C − 1, and `lengths`
-$\ell$ (N,) int64 between 1 and T, and returns the scalar $C$. Every real position weighs the same, whichever sequence it
-belongs to.
+`masked_loss(logits, y, lengths)` takes `logits` $a$ (N, T, C), `y` (N, T) int64 with classes 0 to C − 1, and
+`lengths` $\\ell$ (N,) int64 between 1 and T, and returns the scalar $C$. Every real position weighs the same,
+whichever sequence it belongs to.
 
 Two things are easily got wrong. The padding of `y` holds zeros, but class 0 is an ordinary class. And the padding of
-`logits` may hold **anything, even NaN**: neither the loss nor its gradient may notice, and the gradient there is exactly 0.
+`logits` may hold **anything, even NaN**: neither the loss nor its gradient may notice, and the gradient there is
+exactly 0.
 """,
     answers=("masked_loss",),
     draw=_draw_masked,
@@ -210,7 +212,9 @@ Two things are easily got wrong. The padding of `y` holds zeros, but class 0 is 
     ),
     hints=(
         "Which positions are real follows from `lengths` alone, never from `y`.",
-        "`torch.arange(T) < lengths[:, None]` is a mask (N, T). 0 × NaN is NaN, so multiplying by a mask removes nothing.",
-        "Index before you take the logarithm: `logits[mask]` is (number of real positions, C) and `y[mask]` fits to it.",
+        "`torch.arange(T) < lengths[:, None]` is a mask (N, T). 0 × NaN is NaN, so multiplying by a mask removes "
+        "nothing.",
+        "Index before you take the logarithm: `logits[mask]` is (number of real positions, C) and `y[mask]` fits to "
+        "it.",
     ),
 )

@@ -57,7 +57,10 @@ RELU_CELL = Key(
     question=asked.RELU_CELL,
     solution=(relu_cell,),
     reference=_relu_reference,
-    source="Le, Jaitly & Hinton 2015, A simple way to initialize recurrent networks of rectified linear units, section 3",
+    source=(
+        "Le, Jaitly & Hinton 2015, A simple way to initialize recurrent networks of rectified linear units, section "
+        "3"
+    ),
     mistakes=(
         Mistake(
             "hidden state before input",
@@ -183,11 +186,15 @@ UNROLL = Key(
     question=asked.UNROLL,
     solution=(unroll,),
     reference=_unroll_reference,
-    source="Elman 1990, Finding structure in time; Schuster & Paliwal 1997, Bidirectional recurrent neural networks, section II",
+    source=(
+        "Elman 1990, Finding structure in time; Schuster & Paliwal 1997, Bidirectional recurrent neural networks, "
+        "section II"
+    ),
     mistakes=(
         Mistake(
             "states in the order of reading",
-            "Backwards, the first state that you compute belongs to the last position: `states[:, t]` must have read `x[:, t]`.",
+            "Backwards, the first state that you compute belongs to the last position: `states[:, t]` must have "
+            "read `x[:, t]`.",
             _unroll_wrong(turn=False),
         ),
         Mistake(
@@ -222,7 +229,8 @@ UNROLL = Key(
         ),
         Mistake(
             "gradient cut between steps",
-            "The states are right, but a `detach` (or `.data`, or a copy by `torch.tensor`) stops their gradient after one step.",
+            "The states are right, but a `detach` (or `.data`, or a copy by `torch.tensor`) stops their gradient "
+            "after one step.",
             _unroll_wrong(detach=True),
         ),
     ),
@@ -283,7 +291,10 @@ MASKED_LOSS = Key(
     question=asked.MASKED_LOSS,
     solution=(masked_loss,),
     reference=_masked_reference,
-    source="cross entropy of each step (Goodfellow, Bengio & Courville 2016, Deep Learning, eq. 10.12-10.14), mean over real steps",
+    source=(
+        "cross entropy of each step (Goodfellow, Bengio & Courville 2016, Deep Learning, eq. 10.12-10.14), mean "
+        "over real steps"
+    ),
     mistakes=(
         Mistake(
             "padding counted",
@@ -292,7 +303,8 @@ MASKED_LOSS = Key(
         ),
         Mistake(
             "divided by N T",
-            "The padding is out of the sum but still in the count: divide by the number of real positions, `lengths.sum()`.",
+            "The padding is out of the sum but still in the count: divide by the number of real positions, "
+            "`lengths.sum()`.",
             lambda a, y, lengths: F.cross_entropy(a[_mask(y, lengths)], y[_mask(y, lengths)], reduction="sum") / y.numel(),
         ),
         Mistake(
@@ -327,7 +339,8 @@ MASKED_LOSS = Key(
         ),
         Mistake(
             "padding multiplied by 0",
-            "0 × NaN is NaN: a product with a mask does not remove anything. Choose the real positions by indexing first.",
+            "0 × NaN is NaN: a product with a mask does not remove anything. Choose the real positions by indexing "
+            "first.",
             lambda a, y, lengths: (_each(a, y) * _mask(y, lengths)).sum() / lengths.sum(),
         ),
         Mistake(

@@ -1,0 +1,108 @@
+"""Captions say only what is true, say it in many ways, and are read back."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from coursekit.datasets import birds
+from coursekit.errors import InputError
+from coursekit.runtime import generator
+
+# Sentences of real captions (Reed et al. 2016 and the decks that quote them), read by hand.
+REAL = {
+    "this bird is red with white and has a very short beak": {
+        "body": "red",
+        "belly": "white",
+        "beak": "short",
+    },
+    "This bird is completely red .": {"body": "red", "wing": "red", "head": "red", "belly": "red"},
+    "This is a large white bird with black wings and a red head .": {
+        "size": "large",
+        "body": "white",
+        "wing": "black",
+        "head": "red",
+    },
+    "The bird has a yellow breast with grey features and a small beak.": {"belly": "yellow", "beak": "short"},
+    "A small sized bird that has a cream belly and a short pointed bill.": {"size": "small", "beak": "short"},
+    "This is a yellow bird. The wings are bright blue .": {"body": "yellow", "wing": "blue"},
+    "this small bird has a pink breast and crown, and black primaries and secondaries.": {
+        "size": "small",
+        "belly": "pink",
+        "head": "pink",
+        "wing": "black",
+    },
+    "this magnificent fellow is almost all black with a red crest, and white cheek patch.": {
+        "body": "black",
+        "head": "red",
+    },
+    "the flower has petals that are bright pinkish purple with white stigma": {},
+    "a red and white bird with a black belly": {"body": "red", "belly": "black"},
+    "brown and white wings": {},
+    "": {},
+}
+
+
+@pytest.mark.parametrize(("text", "facts"), REAL.items())
+def test_real_captions_are_read(text: str, facts: dict[str, str]) -> None:
+    assert birds.parse(text) == facts
+
+
+def test_captions_name_two_to_five_true_facts() -> None:
+    attributes = birds.sample(5000, generator=generator(0))
+    named = set()
+    for text, truth in zip(
+        birds.caption(attributes, generator=generator(1)), attributes.names(), strict=True
+    ):
+        told = birds.parse(text)
+        assert told.items() <= truth.items(), text
+        assert 2 <= len(told) <= 5, text
+        named |= set(told)
+    assert named == set(birds.NAMES)
+
+
+@pytest.mark.parametrize(
+    "facts", [list(birds.NAMES), ["body", "belly"], ["facing"], ["size"], ["beak"], ["wing", "head", "beak"]]
+)
+def test_captions_name_the_facts_asked_for_and_no_others(facts: list[str]) -> None:
+    attributes = birds.sample(1500, generator=generator(0))
+    for text, truth in zip(
+        birds.caption(attributes, facts=facts, generator=generator(1)), attributes.names(), strict=True
+    ):
+        assert birds.parse(text) == {name: truth[name] for name in facts}, text
+
+
+def test_a_bird_of_one_colour_may_be_completely_so() -> None:
+    bird = dict.fromkeys(("body", "wing", "head", "belly"), "pink")
+    bird |= {"size": "small", "beak": "long", "facing": "left"}
+    texts = birds.caption(birds.Attributes.of([bird]), facts=list(birds.NAMES), generator=generator(0))
+    assert "completely pink" in texts[0] and birds.parse(texts[0]) == bird
+
+
+def test_each_fact_has_several_paraphrases() -> None:
+    one = birds.sample(1, generator=generator(0)).take(torch.zeros(1000, dtype=torch.int64))
+    for fact in birds.NAMES:
+        assert len(set(birds.caption(one, facts=[fact], generator=generator(1)))) >= 4
+    assert len(set(birds.caption(one, facts=["body", "wing", "beak"], generator=generator(1)))) > 100
+
+
+def test_a_seed_fixes_the_captions() -> None:
+    attributes = birds.sample(30, generator=generator(0))
+    texts = birds.caption(attributes, generator=generator(1))
+    assert texts == birds.caption(attributes, generator=generator(1))
+    assert texts != birds.caption(attributes, generator=generator(2))
+
+
+@pytest.mark.parametrize(
+    ("call", "name"),
+    [
+        (lambda a, g: birds.caption(a, facts=["tail"], generator=g), "facts"),
+        (lambda a, g: birds.caption(a, facts="body", generator=g), "facts"),
+        (lambda a, g: birds.caption(a, facts=[], generator=g), "facts"),
+        (lambda a, g: birds.caption(a, generator=1), "generator"),
+        (lambda a, g: birds.parse(["a red bird"]), "text"),
+    ],
+)
+def test_a_bad_argument_is_named_with_what_to_do(call, name: str) -> None:
+    with pytest.raises(InputError, match=rf"^`{name}`: got .*, expected .*\. [A-Z].*\.$"):
+        call(birds.sample(2, generator=generator(0)), generator(0))
