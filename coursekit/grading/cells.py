@@ -173,9 +173,9 @@ class Shell(InteractiveShell):  # type: ignore[misc]
     displayhook_class = Type(_Hook)
 
     def showtraceback(self, exc_tuple: Any = None, *_: Any, **__: Any) -> None:
-        kind, value, trace = exc_tuple or sys.exc_info()
+        _, value, trace = exc_tuple or sys.exc_info()
         if value is not None:
-            name, message = kind.__name__, _message(value)
+            name, message = type(value).__name__, _message(value)
             RECORDER.error(name, message, [*_lines(trace), *_syntax(value), f"{name}: {message}"])
 
     def showsyntaxerror(self, *_: Any, **__: Any) -> None:
@@ -196,7 +196,7 @@ def make_shell() -> Shell:
     config.InteractiveShell.banner1 = ""
     config.InlineBackend.figure_formats = {"png"}
     config.InlineBackend.print_figure_kwargs = {"bbox_inches": None, "dpi": 72}
-    shell = Shell.instance(config=config)
+    shell: Shell = Shell.instance(config=config)
     shell.enable_matplotlib("inline")
     return shell
 

@@ -153,7 +153,7 @@ class _Room:
 
     def hostile(self) -> list[Student]:
         """Notebooks that loop, eat memory, quit, or try to be graded by themselves."""
-        first, *_, last = self.keys
+        first = next(iter(self.keys))
         only_first = {**self.none, first: self.full[first]}
         students = [
             self._appended(

@@ -9,7 +9,6 @@ takes the first frame for each cell and question and only notes the others; and 
 from __future__ import annotations
 
 import json
-import math
 import os
 import socket
 from collections import deque
@@ -229,4 +228,5 @@ def _line(value: object) -> str:
 
 
 def _seconds(value: object) -> float:
-    return float(value) if type(value) in (int, float) and math.isfinite(value) and value >= 0 else 0.0
+    number = value if isinstance(value, int | float) else 0.0
+    return float(number) if 0 <= number < 1e9 else 0.0

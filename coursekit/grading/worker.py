@@ -1,4 +1,4 @@
-"""The warm process: ``python -m coursekit.grading.worker SETTINGS``, started by `pool` and by nobody else.
+"""The warm process: ``python -m coursekit.grading.worker SETTINGS DESCRIPTOR``, started by `pool` and by nobody else.
 
 It is a fresh interpreter, never a fork of the parent, because the parent holds references in memory. It imports what a
 submission needs (torch, matplotlib, IPython and the *asking* sides of the exercises), then forks once for each
@@ -12,69 +12,28 @@ import contextlib
 import fcntl
 import gc
 import io
-import json
 import os
-import random
 import selectors
 import signal
 import socket
 import sys
-import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
-from coursekit.errors import EvidenceError
-from coursekit.grading import sandbox, scratch
-from coursekit.grading.frames import Channel, write
-from coursekit.grading.results import Limits
+from coursekit.grading import sandbox
+from coursekit.grading.frames import Channel
 from coursekit.grading.sandbox import limits as resources
 from coursekit.grading.sandbox import namespaces
-from coursekit.grading.sandbox.landlock import Grant
+from coursekit.grading.submission import FRAMES, Settings, Warm, live
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # torch comes after the namespaces
     from coursekit.grading.cells import Shell
-
-_FRAMES = 3
-"""The one descriptor that a submission has, after the three standard ones, which lead nowhere."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What the parent tells the warm process on its command line."""
-
-    control: int
-    units: tuple[str, ...]
-    hidden: tuple[str, ...]
-    readable: tuple[str, ...]
-    trust: bool
-    namespaces: bool
-    limits: Limits
-
-    def dumps(self) -> str:
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def loads(cls, text: str) -> Settings:
-        values = json.loads(text)
-        return cls(**{**values, "limits": Limits(**values["limits"])})
-
-
-@dataclass(frozen=True)
-class _Warm:
-    """What every fork inherits."""
-
-    settings: Settings
-    home: int | None
-    """From `namespaces.enclose`."""
-    shell: Shell
-    grants: list[Grant]
 
 
 def main() -> None:
     settings = Settings.loads(sys.argv[1])
-    control = _reserve(settings.control)
+    control = _reserve(int(sys.argv[2]))
     home = None
     if not settings.trust:
         sandbox.require()
@@ -87,16 +46,16 @@ def main() -> None:
     gc.collect()
     gc.freeze()  # a collection in a fork would write to, and so copy, every page that holds an object
     channel.send({"ready": True, "namespaces": home is not None})
-    _serve(channel, _Warm(settings, home, shell, grants))
+    _serve(channel, Warm(settings, home, shell, grants))
 
 
 def _reserve(control: int) -> int:
-    """Move the control channel up and keep `_FRAMES` free, so that a fork overwrites nothing that it still needs."""
+    """Move the control channel up and keep `FRAMES` free, so that a fork overwrites nothing that it still needs."""
     moved = fcntl.fcntl(control, fcntl.F_DUPFD_CLOEXEC, 10)
     os.close(control)
     nowhere = os.open(os.devnull, os.O_RDWR)
-    if nowhere != _FRAMES:
-        os.dup2(nowhere, _FRAMES)
+    if nowhere != FRAMES:
+        os.dup2(nowhere, FRAMES)
         os.close(nowhere)
     return moved
 
@@ -128,7 +87,7 @@ def _warm_up(settings: Settings) -> Shell:
     return shell
 
 
-def _serve(channel: Channel, warm: _Warm) -> None:
+def _serve(channel: Channel, warm: Warm) -> None:
     """Fork for each job, report each end, until the parent hangs up."""
     running: dict[int, int] = {}
     bell, ring = os.pipe()
@@ -156,17 +115,17 @@ def _serve(channel: Channel, warm: _Warm) -> None:
     _kill(running)
 
 
-def _start(message: Mapping[str, Any], descriptors: list[int], warm: _Warm) -> int:
+def _start(message: Mapping[str, Any], descriptors: list[int], warm: Warm) -> int:
     payload, frames = descriptors
     child = namespaces.fork(warm.home)
     if child == 0:
-        _submission(message, payload, frames, warm)
+        live(message, payload, frames, warm)
     os.close(payload)
     os.close(frames)
     return child
 
 
-def _kill(processes: Any) -> None:
+def _kill(processes: Iterable[int]) -> None:
     for pid in list(processes):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
@@ -183,126 +142,6 @@ def _report_ends(channel: Channel, running: dict[int, int]) -> None:
         if number is not None:
             cpu = usage.ru_utime + usage.ru_stime
             channel.send({"ended": number, "status": os.waitstatus_to_exitcode(status), "cpu": cpu})
-
-
-def _submission(message: Mapping[str, Any], payload: int, frames: int, warm: _Warm) -> NoReturn:
-    """All of a fork's life."""
-    status = 1
-    try:
-        signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        os.setsid()
-        namespaces.die_with_parent()
-        _only_frames(frames)
-        try:
-            with open(payload, "rb") as stream:
-                job = stream.read()
-            _enclose(message, warm)
-        except Exception as error:  # nothing of the submission has run: the parent is to know why
-            _send({"kind": "fault", "text": f"{type(error).__name__}: {error}"})
-        else:
-            _run(job, warm)
-            status = 0
-    finally:  # no handler that a submission registered, and no clean-up of the warm process
-        os._exit(status)
-
-
-def _only_frames(frames: int) -> None:
-    """Move the pipe to its place; the standard descriptors lead nowhere. The others go when the sandbox closes."""
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    for standard in range(3):
-        os.dup2(nowhere, standard)
-    os.close(nowhere)
-    os.dup2(frames, _FRAMES)
-    os.close(frames)
-
-
-def _enclose(message: Mapping[str, Any], warm: _Warm) -> None:
-    limits, folder = warm.settings.limits, Path(message["scratch"])
-    if warm.home is not None:
-        namespaces.separate(folder, limits.scratch_bytes)
-    if message["files"] is not None:
-        scratch.fill(folder, Path(message["files"]), limits.scratch_bytes)
-    os.chdir(folder)
-    os.environ.clear()
-    place = {name: str(folder) for name in ("HOME", "TMPDIR", "XDG_CACHE_HOME", "MPLCONFIGDIR", "IPYTHONDIR")}
-    os.environ.update(place, LANG="C.UTF-8", PATH="/usr/bin:/bin", COURSEKIT_SANDBOX="1", COURSEKIT_STATIC="1")
-    if warm.settings.trust:
-        resources.close_above(_FRAMES)
-        resources.set_limits(limits, resources.mapped_bytes())
-    else:
-        sandbox.enter(warm.grants, folder, limits, keep=_FRAMES)
-
-
-def _run(packed: bytes, warm: _Warm) -> None:
-    import numpy as np
-    import torch
-
-    from coursekit.checks.codec import unpack
-    from coursekit.grading.cells import RECORDER, Alarm, run
-
-    limits = warm.settings.limits
-    if limits.threads > 1:
-        torch.set_num_threads(limits.threads)
-    for seed in (random.seed, np.random.seed, torch.manual_seed):  # so that a regrade repeats unseeded notebooks
-        seed(0)
-    job = unpack(packed, max_bytes=len(packed))
-    alarm = Alarm(limits.cell_seconds)
-    RECORDER.left = limits.output_bytes
-    probe_seconds = 0.0
-    for index, source, question in job["cells"]:
-        started = time.perf_counter()
-        RECORDER.start()
-        if question is None:
-            error = run(warm.shell, source, alarm)
-        else:
-            before = time.process_time()
-            error = _probe(warm.shell, question, job["draws"].get(question, []), alarm, limits)
-            probe_seconds += time.process_time() - before
-        outputs, seconds = RECORDER.finish(), time.perf_counter() - started
-        _send({"kind": "cell", "index": index, "outputs": outputs, "error": error, "seconds": seconds})
-    _send({"kind": "end", "probe_seconds": probe_seconds})
-
-
-def _probe(shell: Shell, identifier: str, draws: list[Any], alarm: Any, limits: Limits) -> str | None:
-    """Gather the evidence for a question and send it at once, so that no later end of the process loses it."""
-    from coursekit.checks.codec import pack
-    from coursekit.checks.engine import gather
-    from coursekit.checks.isolate import quiet
-    from coursekit.exercises import catalogue
-    from coursekit.grading.cells import timed
-
-    question = catalogue.question(identifier)
-    missing = [name for name in question.answers if name not in shell.user_ns]
-    if missing:
-        _send({"kind": "missing", "question": identifier, "names": missing})
-        return None
-    found: list[bytes] = []
-
-    def probe() -> None:
-        answer = question.answer([shell.user_ns[name] for name in question.answers])
-        with quiet():
-            evidence = gather(question, answer, draws)
-        found.append(pack({"kind": "evidence", "question": identifier, "evidence": evidence}))
-
-    error = timed(probe, alarm)
-    if error is None and len(found[0]) > limits.evidence_bytes:
-        error = f"EvidenceError: {len(found[0])} bytes of evidence, expected at most {limits.evidence_bytes}"
-    if error is None:
-        write(_FRAMES, found[0])
-    else:
-        _send({"kind": "note", "text": f"{identifier}: no evidence: {error}"})
-    return error
-
-
-def _send(frame: dict[str, Any]) -> None:
-    from coursekit.checks.codec import pack
-
-    try:
-        packed = pack(frame)
-    except EvidenceError as error:  # an output that is no plain data
-        packed = pack({**frame, "outputs": [], "error": str(error)})
-    write(_FRAMES, packed)
 
 
 if __name__ == "__main__":

@@ -58,6 +58,7 @@ from coursekit.training.loop import train
 from coursekit.widgets import Slider, explore
 
 use_style()
+torch.set_num_threads(1)  # these networks are tiny: two threads would mostly wait for each other
 
 # %% [markdown]
 # ## Before you start: six questions

@@ -51,7 +51,7 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from coursekit.datasets.sequences import adding, counting, first_symbol, resets
-from coursekit.plots import PALETTE, confidence, figure, heatmap, lines, show, use_style
+from coursekit.plots import confidence, figure, heatmap, lines, show, use_style
 from coursekit.runtime import generator, seeded
 from coursekit.training.together import train_together
 from coursekit.widgets import Choice, Slider, explore
@@ -331,8 +331,8 @@ for k, (name, size) in enumerate(cells.items()):
     confidence(ax, range(1, 3001), size, name, k)
 ax.set(xlabel="step of the stream", ylabel="largest |c| in the layer", yscale="log")
 ax.axvline(30, color="black", linewidth=1, linestyle=":")
-ax.annotate("trained up to here", (30, 600), xytext=(250, 450), arrowprops={"arrowstyle": "->"})
-ax.legend()
+ax.annotate("trained up to here", (30, 45), xytext=(330, 45), va="center", arrowprops={"arrowstyle": "->"})
+ax.legend(loc="center right", bbox_to_anchor=(1.0, 0.72))
 show(fig, alt="Largest cell value over a stream of 3,000 steps, log scale. Without a forget gate it grows in proportion to time "
      "to over a thousand; with one it stays at a few units.")
 growth = cells["no forget gate"][:, -1] / cells["no forget gate"][:, 299]
@@ -469,7 +469,7 @@ print(f"by hand against autograd, 25 steps, largest difference below 1e-12: {gap
 # ## 6. Move the gates yourself
 #
 # One cell, its gates held at constant values, and an input that offers +1 at steps 5 and 12 and -1 at step 30. At step 20 the forget
-# gate may be closed for one step: a reset. The dotted curve is $\prod f$, the share of a gradient at step $t$
+# gate may be closed for one step: a reset. The third curve is $\prod f$, the share of a gradient at step $t$
 # that would still arrive at step 0.
 #
 # Try: `forget` at 1.00 and at 0.90; `output` at 0 (the cell remembers, nobody sees it); `input` at 0.
@@ -491,8 +491,10 @@ def draw_gates(forget: float, write: float, output: float, reset: str) -> Figure
     fig, ax = figure(height=3.2)
     lines(ax, range(40), {"cell c": cell, "output h = o tanh(c)": output * tanh(cell), "gradient left, ∏ f": gate.cumprod(0)},
           xlabel="step t", ylabel="value", title=f"f = {forget:.2f}, i = {write:.2f}, o = {output:.2f}, reset: {reset}")
-    ax.vlines([5, 12, 30], -1.1, -1.0, color="black")
-    ax.set_ylim(-1.15, 2.15)
+    for step, sign in ((5, "+1"), (12, "+1"), (30, "-1")):
+        ax.annotate(sign, (step, -1.3), ha="center", fontsize=8)
+    ax.set_ylim(-1.4, 2.7)
+    ax.legend(ncols=3, loc="upper center")
     return fig
 
 
@@ -700,7 +702,7 @@ for k, (b, runs) in enumerate(by_bias.items()):
 right.axhline(torch.tensor(4.0).log().item(), color="black", linewidth=1, linestyle=(0, (1, 3)))
 right.text(2, 1.42, "chance", fontsize=8)
 right.set(xlabel="training step", ylabel="cross entropy (nats)", title="recall after 59 silent steps")
-right.legend(loc="lower left")
+right.legend(loc="center right", bbox_to_anchor=(1.0, 0.65))
 show(fig, alt="Left: the share of the gradient left after t steps falls to 1e-18 for bias 0 and hardly falls for bias 5. Right: "
      "the loss stays at chance for biases 0 and 1 and falls for 3 and 5, mean and range over five seeds.")
 final = {b: runs[:, -20:].mean(1) for b, runs in by_bias.items()}

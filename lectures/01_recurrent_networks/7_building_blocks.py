@@ -1698,7 +1698,7 @@ for ax, pictures, name in zip(panels, gallery, ("autoencoder", "variational auto
     framed = F.pad(pictures[:24].view(24, 8, 8), (1, 1, 1, 1))
     sheet = framed.view(3, 8, 10, 10).permute(0, 2, 1, 3).reshape(30, 80)
     ax.imshow(sheet.numpy(), cmap="gray_r", vmin=0, vmax=1)
-    ax.set(title=f"{name}: 24 decoded draws of N(0, I)")
+    ax.set(title=f"{name}: draws of N(0, I)")
     ax.axis("off")
 show(
     fig,
@@ -1793,7 +1793,7 @@ assert (story[:, -1, 1] - story[:, 0, 1]).min() > 0.12 and (
 ).all()  # ... repeating does
 
 # %% [markdown]
-# The surprise is round 1: after a whole round of training on fooling samples the model is about as easy to fool as before. It learned *those* samples, and the next attack finds others. Only the word "repeat" makes it work. So take it to the limit: make
+# The surprise is round 1: after a whole round of training on fooling samples the model is as easy to fool as before, or a little easier. It learned *those* samples, and the next attack finds others. Only the word "repeat" makes it work. So take it to the limit: make
 # fresh fooling samples for **every batch**.
 
 # %% tags=["covers:B-13", "nbval-ignore-output"]

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from hostile import PRELUDE
+
 from coursekit.checks.declare import Question
 from coursekit.exercises import catalogue
 from coursekit.grading import sandbox
 from coursekit.grading.pool import Pool
 from coursekit.grading.results import CellJob, Limits, SubmissionJob, SubmissionRun
-from hostile import PRELUDE
 
 pytestmark = pytest.mark.skipif(
     not all(ability.available for ability in sandbox.abilities().values() if ability.required),

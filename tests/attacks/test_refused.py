@@ -6,12 +6,13 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-import coursekit
 import pytest
+from hostile import PRELUDE, REFUSED, Attack
+
+import coursekit
 from coursekit.grading import sandbox
 from coursekit.grading.pool import Pool
-from coursekit.grading.results import CellJob, Limits, SubmissionJob
-from hostile import PRELUDE, REFUSED, Attack
+from coursekit.grading.results import CellJob, SubmissionJob
 
 pytestmark = pytest.mark.skipif(
     not all(ability.available for ability in sandbox.abilities().values() if ability.required),

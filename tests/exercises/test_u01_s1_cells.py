@@ -21,7 +21,8 @@ def normal(*shape: int, seed: int) -> Tensor:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_relu_cell_is_torchs_rnn_cell(seed: int) -> None:
     N, D, H = 3, 4, 5
-    x, h, W, b = normal(N, D, seed=seed), normal(N, H, seed=seed + 10), normal(H, D + H, seed=seed + 20), normal(H, seed=seed + 30)
+    shapes = ((N, D), (N, H), (H, D + H), (H,))
+    x, h, W, b = (normal(*shape, seed=seed + 10 * k) for k, shape in enumerate(shapes))
     cell = nn.RNNCell(D, H, nonlinearity="relu", dtype=torch.float64)
     weights = {"weight_ih": W[:, :D], "weight_hh": W[:, D:], "bias_ih": b, "bias_hh": torch.zeros_like(b)}
     expected = torch.func.functional_call(cell, weights, (x, h))

@@ -59,8 +59,9 @@ def prepare(hidden: Iterable[Path] = (), extra: Iterable[Path] = ()) -> list[Gra
     return [grant for grant in grants if grant is not None]
 
 
-def enter(grants: Iterable[Grant], scratch: Path, limits: Limits, keep: int) -> None:
+def enter(grants: Iterable[Grant], scratch: Path, limits: Limits, *, keep: int, apart: bool) -> None:
     """Enter the sandbox, for good: files by `grants` and `scratch`, resources by `limits`, no descriptor above `keep`.
+    `apart` says that the process is in a user namespace of its own.
 
     Call it in the process that will run a stranger's code, alone in it, with the scratch folder as working directory.
     """
@@ -72,7 +73,7 @@ def enter(grants: Iterable[Grant], scratch: Path, limits: Limits, keep: int) -> 
     give_up_privileges()
     landlock.restrict([*grants, own])
     close_above(keep)
-    set_limits(limits, mapped)
+    set_limits(limits, mapped, apart=apart)
     seccomp.restrict(os.getpid())
 
 

@@ -34,19 +34,24 @@ def give_up_privileges() -> None:
     call("capset", header, ctypes.create_string_buffer(24))
 
 
-def set_limits(limits: Limits, mapped: int) -> None:
-    """Set the resource limits, hard, for this process, which maps `mapped` bytes already."""
+def set_limits(limits: Limits, mapped: int, *, apart: bool) -> None:
+    """Set the resource limits, hard, for this process, which maps `mapped` bytes already.
+
+    The number of threads can be limited only where the process is `apart`, in a user namespace of its own: elsewhere the
+    kernel counts everything that its user runs.
+    """
     seconds = math.ceil(limits.wall_seconds * limits.threads) + _GRACE_SECONDS
     wanted = {
         "RLIMIT_AS": mapped + limits.memory_bytes,
         "RLIMIT_FSIZE": limits.file_bytes,
         "RLIMIT_CPU": seconds,
         "RLIMIT_NOFILE": _OPEN_FILES,
-        "RLIMIT_NPROC": limits.processes,
         "RLIMIT_CORE": 0,
         "RLIMIT_MEMLOCK": _MEMORY_FOR_LOCKS,
         "RLIMIT_MSGQUEUE": 0,
     }
+    if apart:
+        wanted["RLIMIT_NPROC"] = limits.processes
     for name, value in wanted.items():
         if hasattr(resource, name):
             number = getattr(resource, name)

@@ -240,7 +240,8 @@ def _clip_value_new(parameters: list[nn.Parameter], limit: float) -> float:
     new: list[Tensor] = []
     for p in filter(lambda p: p.grad is not None, parameters):
         old.append(p.grad.reshape(-1))  # type: ignore[union-attr]
-        p.grad = torch.minimum(torch.maximum(p.grad, torch.tensor(-limit, dtype=p.dtype)), torch.tensor(limit, dtype=p.dtype))
+        bound = torch.full_like(p.grad, limit)
+        p.grad = torch.minimum(torch.maximum(p.grad, -bound), bound)
         new.append(p.grad.reshape(-1))
     g, clipped = torch.hstack(old), torch.hstack(new)
     return (g @ clipped / (g.norm() * clipped.norm())).item()
@@ -405,7 +406,7 @@ Trained = tuple[list[Any], Tensor]
 
 
 def _stream_reference(net: nn.Module, optimizer: Any, x: Tensor, y: Tensor, h: Tensor, k: int) -> Trained:
-    """Step by step, the chunk's squared errors summed and divided, its gradient written down by hand."""
+    """Step by step, the chunk's squared errors summed and divided, its gradient handed over without `backward`."""
     parameters, losses, T = list(net.parameters()), [], x.shape[1]
     state = h.clone()
     start = 0
@@ -419,7 +420,7 @@ def _stream_reference(net: nn.Module, optimizer: Any, x: Tensor, y: Tensor, h: T
         for p, g in zip(parameters, torch.autograd.grad(loss, parameters)):
             p.grad = g
         optimizer.step()
-        losses.append(float(loss))
+        losses.append(loss.item())
         state = state.detach().clone()
         start = stop
     return losses, state
@@ -434,7 +435,7 @@ def _stream_split(net: nn.Module, optimizer: Any, x: Tensor, y: Tensor, h: Tenso
         loss = (predicted - y_k).square().mean()
         loss.backward()
         optimizer.step()
-        losses.append(float(loss))
+        losses.append(float(loss.detach()))
     return losses, h
 
 
