@@ -29,7 +29,7 @@ class RecordingSGD:
         self.gradients: list[Tensor] = []
         self._reached: set[int] = set()
         for parameter in self._parameters():
-            parameter.register_post_accumulate_grad_hook(self._note_backward)
+            parameter.register_post_accumulate_grad_hook(self._note_backward)  # type: ignore[no-untyped-call]
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         self._note(ZERO_GRAD)

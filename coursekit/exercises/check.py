@@ -12,6 +12,7 @@ from coursekit.checks.score import Score
 from coursekit.errors import ExerciseError
 from coursekit.exercises import bank, catalogue
 from coursekit.exercises.progress import remember
+from coursekit.runtime import threads
 
 PRACTICE_SEED = 1
 """Checks in a notebook always draw the same inputs, so that a message can be discussed. Grading draws secret ones."""
@@ -27,7 +28,7 @@ def check(exercise: str, *answers: Any) -> Score:
     if os.environ.get("COURSEKIT_SANDBOX"):  # a worker collects evidence itself and knows no right answer
         return Score(judge(question, _Nothing(), None))
     expectation = practice(exercise)
-    with quiet():
+    with quiet(), threads(1):  # tensors this small are slower on two threads, far slower on a busy machine
         evidence = gather(question, answer, expectation.inputs)
         verdict = judge(question, expectation, evidence)
     remember(verdict)

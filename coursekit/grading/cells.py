@@ -173,7 +173,7 @@ class Shell(InteractiveShell):  # type: ignore[misc]
     displayhook_class = Type(_Hook)
 
     def showtraceback(self, exc_tuple: Any = None, *_: Any, **__: Any) -> None:
-        _, value, trace = exc_tuple or sys.exc_info()
+        value, trace = (exc_tuple or sys.exc_info())[1:]
         if value is not None:
             name, message = type(value).__name__, _message(value)
             RECORDER.error(name, message, [*_lines(trace), *_syntax(value), f"{name}: {message}"])
@@ -228,7 +228,7 @@ def timed(action: Callable[[], BaseException | None], alarm: Alarm) -> str | Non
     if alarm.rang and not isinstance(error, CellTimeout):  # the cell caught it
         error = CellTimeout(f"stopped after {alarm.seconds:g} s")
         RECORDER.error("CellTimeout", str(error), [])
-    return None if error is None else f"{type(error).__name__}: {_message(error)}"
+    return None if error is None else ": ".join(filter(None, (type(error).__name__, _message(error))))
 
 
 def _message(error: BaseException) -> str:

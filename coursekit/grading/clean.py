@@ -6,6 +6,7 @@ that they get holds only what cannot act.
 
 from __future__ import annotations
 
+import html
 import re
 from typing import Any
 
@@ -16,13 +17,20 @@ from nbformat import NotebookNode
 MAX_OUTPUT_TEXT = 20_000
 MAX_IMAGE = 2 << 20
 _TAG = re.compile(r"<(?=[A-Za-z/!?])")
-_LINK = re.compile(r"(?i)\b(?:javascript|vbscript|data)\s*:")
+_LINK = re.compile(r"(?i)\b(?:(?:java|vb)script[\s\\]*:|data\\?:(?=[\w.+-]+\\?/))")
+"""Schemes that act; Markdown takes a backslash before a punctuation mark away."""
 _IMAGES = ("image/png", "image/jpeg")
 
 
 def clean_text(text: str) -> str:
-    """Markdown without HTML: a `<` that could open a tag is escaped, and links that run code are cut."""
-    return _LINK.sub("blocked:", _TAG.sub("&lt;", text))
+    """Markdown without HTML: a `<` that could open a tag gets a space behind it, and links that run code are cut.
+
+    A space, not an entity: mathematics and code show an entity as it is written.
+    """
+    plain = html.unescape(text)  # Markdown does it too, in links
+    if html.unescape(plain) != plain:  # escaped twice, which is nobody's prose
+        plain = plain.replace("&", "& ")
+    return _LINK.sub("blocked:", _TAG.sub("< ", plain))
 
 
 def clean_outputs(outputs: list[dict[str, Any]]) -> list[NotebookNode]:
@@ -38,11 +46,12 @@ def _clean_output(output: dict[str, Any]) -> NotebookNode | None:
         name = "stderr" if output.get("name") == "stderr" else "stdout"
         return nbformat.v4.new_output("stream", name=name, text=_short(output.get("text")))
     if kind == "error":
+        trace = output.get("traceback")
         return nbformat.v4.new_output(
             "error",
             ename=_short(output.get("ename"))[:200],
             evalue=_short(output.get("evalue"))[:2000],
-            traceback=[_short(line) for line in output.get("traceback", [])[:50]],
+            traceback=[_short(line) for line in trace[:50]] if isinstance(trace, list) else [],
         )
     data = output.get("data")
     if kind not in ("display_data", "execute_result") or not isinstance(data, dict):

@@ -32,17 +32,17 @@ class Captions(NamedTuple):
 
 
 class GridEncoder(nn.Module):
-    """Picture (N, 3, 32, 32) in [-1, 1] -> grid (N, K, D): cell k has seen a window of 16 x 16 pixels around it."""
+    """Picture (N, 3, 32, 32) in [-1, 1] -> grid (N, K, D): cell k has seen its own 8 x 8 pixels and no others."""
 
     def __init__(self, features: int = 64) -> None:
         super().__init__()
-        self.layers = nn.Sequential(
-            nn.Conv2d(3, features // 2, 4, stride=4), nn.ReLU(),              # 8 x 8 cells, window 4
-            nn.Conv2d(features // 2, features, 3, padding=1), nn.ReLU(),      # 8 x 8 cells, window 12
-            nn.Conv2d(features, features, 2, stride=2), nn.ReLU(),            # 4 x 4 cells, window 16
+        self.patches = nn.Sequential(
+            nn.Conv2d(3, features, 4, stride=4), nn.ReLU(),         # 8 x 8 cells of 4 x 4 pixels
+            nn.Conv2d(features, features, 2, stride=2),             # 4 x 4 cells of 8 x 8 pixels
         )  # fmt: skip
-        # A cell's content does not say where it is; the writer may need to know ("head" is mostly up).
+        # A cell's content does not say where it is, and the same colours mean another part elsewhere.
         self.place = nn.Parameter(torch.zeros(GRID * GRID, features))
+        self.mix = nn.Linear(features, features)
 
     def forward(self, images: Tensor) -> Tensor:
         if images.ndim != 4 or images.shape[1:] != (3, 8 * GRID, 8 * GRID):
@@ -50,7 +50,8 @@ class GridEncoder(nn.Module):
                 "pictures for GridEncoder", got=tuple(images.shape), expected="(N, 3, 32, 32)",
                 do="Render them with size=32.",
             )  # fmt: skip
-        return self.layers(images).flatten(2).transpose(1, 2) + self.place
+        patches = self.patches(images).flatten(2).transpose(1, 2)
+        return torch.relu(self.mix(torch.relu(patches + self.place)))
 
 
 class Captioner(nn.Module):

@@ -133,7 +133,7 @@ assert review(computed_answers() | {"shared": 6.0})[3].startswith("look again: x
 # The obvious attempt is a network that sees the last $k$ bits. Here $k=6$: an MLP trained on all 64 strings that fit.
 # Shorter strings are filled up with zeros on the left, which leaves their parity alone.
 
-# %%
+# %% tags=["nbval-ignore-output"]
 assert parity_label("1000010101") is True and parity_label("100011") is False
 
 WINDOW = 6
@@ -812,7 +812,7 @@ for letter, recipe in RECIPES.items():
 #
 # ## 11. Zooming in: the non-linearity
 #
-# The menu of non-linearities in the Maastricht deck reads ReLU, sigmoid, tanh, GRU, LSTM, and an open *Linear...?*. GRU
+# The menu of non-linearities on the Maastricht slides reads ReLU, sigmoid, tanh, GRU, LSTM, and an open *Linear...?*. GRU
 # and LSTM are whole cells (notebook 3). Of the functions one number will matter most: $\gamma$, the largest slope. It says
 # how much of a gradient survives one step at best.
 

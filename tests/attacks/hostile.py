@@ -42,6 +42,8 @@ class Attack:
     source: str
     bare: bool = True
     """Whether it succeeds, and does no harm, where there is no sandbox: the proof that it is an attack at all."""
+    owner: bool = False
+    """Whether it can only succeed for the owner of the installation."""
 
 
 READING = [
@@ -54,9 +56,9 @@ READING = [
     Attack("read through a hard link", "attempt(lambda: os.link('@SECRET@', 'hard') or open('hard').read())"),
     Attack("read through dot dot", "attempt(lambda: open(os.path.relpath('@SECRET@')).read())"),
     Attack("import an answer key", "import importlib; attempt(lambda: importlib.import_module('@KNOWN@'))"),
-    Attack("ask for an answer key", "from coursekit.exercises import catalogue\nattempt(lambda: catalogue.keys(catalogue.unit('01')))"),
+    Attack("ask for an answer key", "from coursekit.exercises import catalogue as c\nattempt(lambda: c.keys(c.unit('01')))"),
     Attack("read an answer key", "attempt(lambda: [p.read_text() for p in Path('@KIT@').glob('exercises/*/known/*.py')][0])"),
-    Attack("read the compiled answer key", "attempt(lambda: open('@KIT@/exercises/u01_recurrent_networks/known/__init__.py').read())"),
+    Attack("list then read an answer key", "attempt(lambda: open(next(Path('@KIT@').glob('exercises/*/known/s*.py'))).read())"),
     Attack("read the grader", "attempt(lambda: open('@KIT@/grading/pool.py').read())"),
     Attack("read the course", "attempt(lambda: open('@REPOSITORY@/pyproject.toml').read())"),
     Attack("read the parent's environment", "attempt(lambda: open('/proc/@PARENT@/environ').read())"),
@@ -71,7 +73,7 @@ READING = [
 WRITING = [
     Attack("write outside", "attempt(lambda: open('@OUTSIDE@/new', 'w').write('x'))"),
     Attack("write to /tmp", "import tempfile; attempt(lambda: tempfile.TemporaryFile(dir='/tmp').write(b'x'))"),
-    Attack("write to shared memory", "attempt(lambda: open('/dev/shm/coursekit-attack', 'w').close() or os.unlink('/dev/shm/coursekit-attack'))"),
+    Attack("write to shared memory", "shm = '/dev/shm/attack'; attempt(lambda: open(shm, 'w').close() or os.unlink(shm))"),
     Attack("append to a file of the instructor", "attempt(lambda: open('@SECRET@', 'a').write('x'))"),
     Attack("truncate by opening", "attempt(lambda: os.open('@SECRET@', os.O_RDONLY | os.O_TRUNC))"),
     Attack("truncate by path", "attempt(lambda: os.truncate('@SECRET@', 0))"),
@@ -82,12 +84,12 @@ WRITING = [
     Attack("make a link", "attempt(lambda: os.symlink('/etc', '@OUTSIDE@/link'))"),
     Attack("make a pipe", "attempt(lambda: os.mkfifo('fifo'))"),
     Attack("change a mode", "attempt(lambda: os.chmod('@SECRET@', 0o777))"),
-    Attack("change a mode by descriptor", "attempt(lambda: os.fchmod(os.open(os.__file__, os.O_RDONLY), 0o644))"),
+    Attack("change a mode by descriptor", "attempt(lambda: os.fchmod(os.open(os.__file__, os.O_RDONLY), 0o644))", owner=True),
     Attack("make a program that keeps rights", "open('p', 'w').close(); attempt(lambda: os.chmod('p', 0o4755))"),
     Attack("change an owner", "attempt(lambda: os.chown('@SECRET@', os.getuid(), os.getgid()))"),
     Attack("change times", "attempt(lambda: os.utime('@SECRET@'))"),
     Attack("set an attribute", "attempt(lambda: os.setxattr('@SECRET@', 'user.x', b'1'))"),
-    Attack("change the kit", "attempt(lambda: open('@KIT@/errors.py', 'a').close())"),
+    Attack("change the kit", "attempt(lambda: open('@KIT@/errors.py', 'a').close())", owner=True),
 ]
 
 REACHING_OUT = [
@@ -97,7 +99,7 @@ REACHING_OUT = [
     Attack("netlink", "attempt(lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW).close())"),
     Attack("socket pair", "attempt(lambda: [s.close() for s in socket.socketpair()])"),
     Attack("socket by a raw call", "attempt(lambda: os.close(raw(41, 198, 2, 1, 0)))"),
-    Attack("download", "import urllib.request\nattempt(lambda: urllib.request.urlopen('http://127.0.0.1:9/', timeout=1))", bare=False),
+    Attack("download", "import urllib.request as u\nattempt(lambda: u.urlopen('http://127.0.0.1:9/', timeout=1))", bare=False),
 ]
 
 PROCESSES = [
@@ -109,8 +111,8 @@ PROCESSES = [
     Attack("spawn", "attempt(lambda: os.waitpid(os.posix_spawn('/bin/true', ['true'], {}), 0))"),
     Attack("exec", "attempt(lambda: os.execv('/bin/true', ['true']))", bare=False),
     Attack("shell escape", "get_ipython().run_cell('!true')\nattempt(lambda: checked(get_ipython().user_ns['_exit_code']))"),
-    Attack("multiprocessing", "import multiprocessing as m\nattempt(lambda: m.get_context('fork').Process(target=print).start())"),
-    Attack("data loader workers", "import torch\nfrom torch.utils.data import DataLoader\nattempt(lambda: next(iter(DataLoader([1, 2], num_workers=1))))"),
+    Attack("multiprocessing", "import multiprocessing as m\nattempt(m.get_context('fork').Process(target=print).start)"),
+    Attack("data loader workers", "import torch.utils.data as d\nattempt(lambda: next(iter(d.DataLoader([1], num_workers=1))))"),
     Attack("signal the parent", "attempt(lambda: os.kill(@PARENT@, 0))"),
     Attack("signal the warm process", "attempt(lambda: os.kill(os.getppid(), 0))"),
     Attack("signal everybody", "attempt(lambda: os.kill(-1, 0))"),

@@ -280,10 +280,11 @@ with open('/proc/self/maps') as maps, open('/proc/self/mem', 'rb', 0) as memory:
 print('found', found)
 """
     with Pool(jobs=1, units=["01"], trust=True) as pool:
-        runs = [next(pool.run([job])) for job in (first, notebook("second", question, search), notebook("third", question, "needle = 'a sentence only the first notebook holds: 4711'\n" + search))]
+        second, third = notebook("second", question, search), notebook("third", question, f"own = {marker!r}", search)
+        runs = [next(pool.run([job])) for job in (first, second, third)]
     assert text(runs[0]).strip() == marker
     assert text(runs[1]).strip() == "found 0"
-    assert int(text(runs[2]).split()[1]) > 0  # the search finds what is there
+    assert int(text(runs[2], 1).split()[1]) > 0  # the search finds what is there
 
 
 def test_a_dead_warm_process_costs_only_its_killer(question: Question) -> None:
@@ -300,7 +301,7 @@ def test_nothing_is_left_behind(question: Question, tmp_path: Path, monkeypatch:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     mess = """
 os.mkdir('sealed', 0); os.symlink('/etc', 'link')
-for _ in range(2000):
+for _ in range(1200):
     os.mkdir('d'); open('d/f', 'w').close(); os.chdir('d')
 print(len(os.listdir('.')))
 """
@@ -316,7 +317,10 @@ def test_files_beside_the_notebook_are_copied_without_links(pool: Pool, question
     (tmp_path / "other.ipynb").write_text("{}")
     (tmp_path / "link.txt").symlink_to("/etc/passwd")
     (tmp_path / "linked").symlink_to("/etc")
-    source = "import os\nprint(sorted(os.path.join(d, f) for d, _, fs in os.walk('.') for f in fs), open('data/numbers.txt').read())"
+    source = """
+import os
+print(sorted(os.path.join(d, f) for d, _, fs in os.walk('.') for f in fs), open('data/numbers.txt').read())
+"""
     [ended] = pool.run([SubmissionJob(key="x", cells=(CellJob(0, source),), files=tmp_path)])
     assert text(ended).strip() == "['./data/numbers.txt'] 1 2 3"
 

@@ -1,4 +1,4 @@
-"""What a hostile notebook tries is refused; with Landlock and seccomp alone, too; and it is refused by the sandbox."""
+"""What a hostile notebook tries is refused, by Landlock and seccomp alone too; and without a sandbox it succeeds."""
 
 from __future__ import annotations
 
@@ -70,5 +70,7 @@ def test_refused(pool: Pool, attack: Attack, secret: Path) -> None:
 
 @pytest.mark.parametrize("attack", [a for a in REFUSED if a.bare], ids=lambda attack: attack.name)
 def test_the_attack_succeeds_without_a_sandbox(bare_pool: Pool, attack: Attack, secret: Path) -> None:
+    if attack.owner and not all(os.access(path, os.W_OK) for path in (KIT / "errors.py", os.__file__)):
+        pytest.skip("the installation belongs to somebody else")
     said = attempt(bare_pool, attack, secret)
     assert "BREACH" in said, said

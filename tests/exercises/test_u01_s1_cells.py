@@ -38,7 +38,10 @@ def test_unroll_is_torchs_bidirectional_rnn(seed: int) -> None:
     for direction, suffix in enumerate(("", "_reverse")):
         W_hx, W_hh = getattr(rnn, f"weight_ih_l0{suffix}"), getattr(rnn, f"weight_hh_l0{suffix}")
         mine, end = known.UNROLL.reference(
-            lambda x_t, h_t, W_hx=W_hx, W_hh=W_hh: torch.tanh(x_t @ W_hx.T + h_t @ W_hh.T), x, h[direction], direction == 1
+            lambda x_t, h_t, W_hx=W_hx, W_hh=W_hh: torch.tanh(x_t @ W_hx.T + h_t @ W_hh.T),
+            x,
+            h[direction],
+            direction == 1,
         )
         torch.testing.assert_close(mine, states[:, :, direction * H : (direction + 1) * H])
         torch.testing.assert_close(end, last[direction])

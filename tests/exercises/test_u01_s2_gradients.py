@@ -21,7 +21,9 @@ def normal(*shape: int, seed: int) -> Tensor:
 def test_bptt_is_autograd(seed: int) -> None:
     N, T, D, H = 2, 7, 3, 5
     shapes = {"x": (N, T, D), "h": (N, H), "W_hx": (H, D), "W_hh": (H, H), "b": (H,)}
-    leaves = {name: normal(*shape, seed=seed + 10 * k).requires_grad_() for k, (name, shape) in enumerate(shapes.items())}
+    leaves = {
+        name: normal(*shape, seed=seed + 10 * k).requires_grad_() for k, (name, shape) in enumerate(shapes.items())
+    }
     dh = normal(N, T, H, seed=seed + 99)
     states = asked.relu_states(**leaves)
     loss = (states[:, 1:] * dh).sum()
@@ -58,7 +60,10 @@ def test_tied_step_follows_the_finite_difference(seed: int) -> None:
 @pytest.mark.parametrize("T", [1, 3, 8])
 def test_the_averaged_rule_takes_the_same_step_at_the_matching_rate(T: int) -> None:
     inputs = asked.SUMMED_UPDATES.inputs(0, torch.float64)[0]
-    loss, W = asked._unfolded_loss({**inputs, "x": normal(2, T, 3, seed=3), "weights": normal(2, T, 3, seed=4)}), inputs["W"]
+    loss, W = (
+        asked._unfolded_loss({**inputs, "x": normal(2, T, 3, seed=3), "weights": normal(2, T, 3, seed=4)}),
+        inputs["W"],
+    )
     copies = [W.clone().requires_grad_() for _ in range(T)]
     mean = torch.stack(torch.autograd.grad(loss(copies), copies)).mean(0)
     answer = known.SUMMED_UPDATES.reference
@@ -84,7 +89,8 @@ def test_the_bound_is_reached_by_a_linear_direction() -> None:
     # At h = 0 with x = 0 tanh has slope 1, and one step from there stretches its first singular direction by lambda_1.
     W = normal(4, 7, seed=5)
     J = torch.autograd.functional.jacobian(
-        lambda h: torch.tanh(W @ torch.cat([torch.zeros(3, dtype=torch.float64), h])), torch.zeros(4, dtype=torch.float64)
+        lambda h: torch.tanh(W @ torch.cat([torch.zeros(3, dtype=torch.float64), h])),
+        torch.zeros(4, dtype=torch.float64),
     )
     bound = known.SPECTRAL_BOUND.reference["jacobian_bound"](W, 3, 1.0, 1)
     assert torch.linalg.matrix_norm(J, 2).item() == pytest.approx(bound)

@@ -96,12 +96,10 @@ switched off.
         "A state is used twice: by its own step's loss and by the next step. Both gradients add up before the "
         "rectifier.",
         "Walk from the last step to the first with one running tensor (N, H): what comes back from later steps. A "
-        "unit that "
-        "is 0 after the rectifier lets nothing pass.",
+        "unit that is 0 after the rectifier lets nothing pass.",
         "In a step: add `dh[:, t]` to what came back, keep it where `states[:, t + 1] > 0`, call that `delta`. Its "
-        "products with "
-        "`x[:, t]` and with `states[:, t]` are the step's share of the two weights, and `delta @ W_hh` goes further "
-        "back.",
+        "products with `x[:, t]` and with `states[:, t]` are the step's share of the two weights, and `delta @ "
+        "W_hh` goes further back.",
     ),
 )
 
@@ -163,8 +161,8 @@ $$W \\leftarrow W - \\eta \\sum_{t=1}^{T} \\frac{\\partial C}{\\partial W^{(t)}}
 \\qquad\\text{or}\\qquad
 W \\leftarrow W - \\frac{\\eta}{T} \\sum_{t=1}^{T} \\frac{\\partial C}{\\partial W^{(t)}}$$
 
-Only one of the two is gradient descent on the loss as a function of the shared $W$. Find out which (the chain rule
-says it; a finite difference shows it), and write
+Only one of the two is a step of gradient descent with the rate $\\eta$ on the loss as a function of the shared $W$.
+Find out which (the chain rule says it; a finite difference shows it), and write
 
 - `tied_step(loss, W, T, lr)`: `loss` takes a **list of T matrices**, one for each time step, and returns the scalar
   $C$; `W` is (H, H). Make the copies, get their gradients, and return the shared matrix after one step of gradient
@@ -182,11 +180,10 @@ says it; a finite difference shows it), and write
     ),
     hints=(
         "If one number is used in T places, nudging it nudges all T places at once: how do the effects on C combine?",
-        "T copies are T different tensors (a list `[W] * T` holds one tensor T times), each with `requires_grad_()`. "
-        "`torch.autograd.grad(loss(copies), copies)` gives their gradients.",
+        "T copies are T different tensors (a list `[W] * T` holds one tensor T times), each with "
+        "`requires_grad_()`. `torch.autograd.grad(loss(copies), copies)` gives their gradients.",
         "`W.detach().clone().requires_grad_()` is a copy. Subtract the learning rate times the *sum* of the "
-        "gradients from "
-        "`W.detach()`; an average is T times shorter.",
+        "gradients from `W.detach()`; an average is T times shorter.",
     ),
 )
 
@@ -234,7 +231,10 @@ def _draw_spectral(rng: Rng) -> Inputs:
         "large input weights": ([2.5, 1.9, 1.4], _with_singular_values(rng, [low, 0.7, 0.6, 0.5], 4)),
         "shear": ([0.6, 0.5, 0.4], turn @ (shear * rng.number(0.95, 1.05)) @ turn.T),
         "sigmoid": ([3.5, 3.2, 3.0], _with_singular_values(rng, [rng.number(2.9, 3.2), 2.2, 1.6, 1.2], 4)),
-        "large recurrent weights": ([0.3, 0.2, 0.1], _with_singular_values(rng, [rng.number(1.2, 1.4), 1.1, 0.9, 0.6], 4)),
+        "large recurrent weights": (
+            [0.3, 0.2, 0.1],
+            _with_singular_values(rng, [rng.number(1.2, 1.4), 1.1, 0.9, 0.6], 4),
+        ),
     }
     return {
         name: torch.cat([_with_singular_values(rng, values, 3), W_hh], dim=1).to(rng.dtype)
@@ -293,10 +293,8 @@ h_{t-1}$, where the derivative $\\sigma'$ is at most $\\gamma$. Write
         "Which columns of the stacked matrix multiply the previous state? The others never enter the product over "
         "time.",
         "The norm of a product is at most the product of the norms, and a step contributes two factors: the "
-        "derivative of the "
-        "squashing function and the recurrent block.",
+        "derivative of the squashing function and the recurrent block.",
         "`torch.linalg.matrix_norm(block, ord=2)` is a largest singular value; times gamma it bounds one step. If "
-        "that is below 1, "
-        "the product vanishes. If it is not, an upper bound above 1 promises nothing.",
+        "that is below 1, the product vanishes. If it is not, an upper bound above 1 promises nothing.",
     ),
 )

@@ -89,8 +89,7 @@ is, to the bit; a gradient of zeros stays zeros. The weights themselves stay unt
         "One factor for all parameters keeps the direction; a factor for each would turn it.",
         "The square of the total norm is the sum of the squares of all entries of all gradients.",
         "Collect the gradients that are not None, `norm = sum(g.square().sum() for g in grads).sqrt()`; if it "
-        "exceeds the "
-        "limit, `g.mul_(limit / norm)` for each.",
+        "exceeds the limit, multiply each in place by the ratio of limit and norm.",
     ),
 )
 
@@ -143,8 +142,8 @@ The result is 1 where nothing was clipped. Write it without `torch.nn.utils`.
         "Make one long vector of the gradient before you change anything.",
         "`clamp_` writes into the gradient, and a view of it changes along: the vector from before must be a copy. "
         "`torch.cat` makes one.",
-        "`torch.cat([g.flatten() for g in grads])` before and after the clamping, then "
-        "`F.cosine_similarity(..., dim=0)`.",
+        "`torch.cat([g.flatten() for g in grads])` before and after the clamping, then `F.cosine_similarity(..., "
+        "dim=0)`.",
     ),
 )
 
@@ -216,8 +215,8 @@ TRUNCATED_BPTT = Question(
     minutes=25,
     task="""
 A stream of a million steps cannot be unrolled at once. Williams and Peng (1990) cut the gradient, not the memory: go
-through the stream in chunks of $k$ steps, update after each, and hand the state on to the next chunk *as a number*,
-without its history.
+through the stream in chunks of $k$ steps, update after each, and hand the state on to the next chunk as mere
+values, without their history.
 
 `train_stream(net, optimizer, x, y, h, k)` trains `net`, a `Reader` (given), with `optimizer` (it has `zero_grad()`
 and `step()`) on `x` (N, T, D) and targets `y` (N, T), from the state `h` (N, H). For each chunk of `k` steps, in
@@ -235,18 +234,20 @@ graph**, or memory grows with every chunk. The check records the gradient that e
     draw=_draw_stream,
     parts=(
         Part(name="one chunk", points=0.5, tests="one chunk: loss, gradient and weights", probe=_stream_one),
-        Part(name="several", points=1.5, tests="three chunks: gradient of each update, losses, final state", probe=_stream_many),
+        Part(
+            name="several",
+            points=1.5,
+            tests="three chunks: gradient of each update, losses, final state",
+            probe=_stream_many,
+        ),
         Part(name="leftover", points=0.5, tests="a stream whose last chunk is shorter", probe=_stream_short),
         Part(name="graphs", points=0.5, tests="losses and final state hold no graph", probe=_stream_held),
     ),
     hints=(
         "What has to survive from one chunk to the next is the value of the state, not how it came about.",
         "`tensor.detach()` has the values without the history: apply it to the state between chunks. A slice past "
-        "the end, such as "
-        "`x[:, 8:12]` of 11 steps, is simply shorter.",
+        "the end, such as `x[:, 8:12]` of 11 steps, is simply shorter.",
         "For `start` in `range(0, T, k)`: predict from the detached state, `F.mse_loss`, then clear the gradients, "
-        "go backward, step. "
-        "`loss.item()` is a number.",
+        "go backward, step. `loss.item()` is a number.",
     ),
 )
-

@@ -81,8 +81,7 @@ first and `b` (4H,), and returns the pair $(h_t, c_t)$, each (N, H). Write it wi
         "One matrix product gives all four pre-activations at once; the order of the blocks decides which is which.",
         "`a.chunk(4, dim=1)` cuts (N, 4H) into four tensors (N, H), in the order of the rows of `W`.",
         "The product `torch.cat([x, h], dim=1) @ W.T`, plus the bias, is (N, 4H). The new cell state comes first, "
-        "and the new "
-        "hidden state looks at it through a tanh and the output gate.",
+        "and the new hidden state looks at it through a tanh and the output gate.",
     ),
 )
 
@@ -137,7 +136,9 @@ $W_{ci}$, $W_{cf}$, $W_{co}$. It returns $(h_t, c_t)$.
     answers=("peephole_lstm",),
     draw=_draw_peephole,
     parts=(
-        Part(name="no peepholes", points=0.5, tests="with P = 0 it is the cell without peepholes", probe=_peephole_none),
+        Part(
+            name="no peepholes", points=0.5, tests="with P = 0 it is the cell without peepholes", probe=_peephole_none
+        ),
         Part(name="one gate", points=0.5, tests="one gate at a time with its peephole", probe=_peephole_one_gate),
         Part(name="step", points=0.5, tests="both states with all peepholes", probe=_lstm_step),
         Part(name="gradients", points=0.5, tests="gradients of all six arguments", probe=_lstm_gradients),
@@ -147,8 +148,7 @@ $W_{ci}$, $W_{cf}$, $W_{co}$. It returns $(h_t, c_t)$.
         "Compute the input gate, the forget gate and the candidate, then the new cell state, and only then the "
         "output gate.",
         "Split `torch.cat([x, h], dim=1) @ W.T + b` into four. `P[0] * c` joins the first pre-activation, `P[1] * "
-        "c` the second, and "
-        "`P[2]` times the *new* cell state the last.",
+        "c` the second, and `P[2]` times the *new* cell state the last.",
     ),
 )
 
@@ -187,7 +187,7 @@ def _forget_else(open_gates: Any, inputs: Inputs) -> Findings:
     H, findings = inputs["H"], {}
     for net in _NETS:
         lstm = _lstm(inputs, **net)
-        parameters = list(lstm.parameters())
+        parameters, before = list(lstm.parameters()), inputs["weights"][: sum(p.numel() for p in lstm.parameters())]
         open_gates(lstm, inputs["openness"])
         after = dict(lstm.named_parameters())
         label = f"{net['layers']} layers: " if net["layers"] > 1 else "1 layer: "
@@ -199,6 +199,7 @@ def _forget_else(open_gates: Any, inputs: Inputs) -> Findings:
                 findings[label + name] = value.detach()
         kept = len(parameters) == len(after) and all(p is q for p, q in zip(parameters, after.values()))
         findings[label + "the parameters are the same objects"] = kept
+        findings[label + "a bias changed"] = not torch.equal(nn.utils.parameters_to_vector(after.values()), before)
         findings[label + "all parameters still learn"] = all(p.requires_grad and p.is_leaf for p in after.values())
     return findings
 
@@ -220,7 +221,8 @@ and $h = 0$**. Nothing else changes: not the other gates, not the weights, and t
 so that an optimiser that holds them goes on working.
 
 Know PyTorch's two traps: each gate has **two** biases, `bias_ih_l0` and `bias_hh_l0`, which add up, and the four
-gates are stacked in the order i, f, g, o. The LSTM is changed in place; what you return does not matter.
+gates are stacked in the order i, f, g, o. The LSTM is changed in place; what you return does not matter. (Writing into
+a parameter needs `torch.no_grad()`.)
 """,
     answers=("open_forget_gates",),
     draw=_draw_forget,
@@ -232,10 +234,8 @@ gates are stacked in the order i, f, g, o. The LSTM is changed in place; what yo
     hints=(
         "Which number b has σ(b) = p? It is the log-odds of p.",
         "`lstm.named_parameters()` lists every layer and direction: the names begin with `bias_ih` or `bias_hh`. "
-        "The forget gate's rows are "
-        "H to 2H, with H = `lstm.hidden_size`.",
+        "The forget gate's rows are H to 2H, with H = `lstm.hidden_size`.",
         "Within `torch.no_grad()`, for each bias: fill its rows H to 2H with log(p / (1 − p)) if it is one of the "
-        "`bias_ih`, and with 0 if it is "
-        "one of the `bias_hh`.",
+        "`bias_ih`, and with 0 if it is one of the `bias_hh`.",
     ),
 )

@@ -58,8 +58,7 @@ RELU_CELL = Key(
     solution=(relu_cell,),
     reference=_relu_reference,
     source=(
-        "Le, Jaitly & Hinton 2015, A simple way to initialize recurrent networks of rectified linear units, section "
-        "3"
+        "Le, Jaitly & Hinton 2015, A simple way to initialize recurrent networks of rectified linear units, section 3"
     ),
     mistakes=(
         Mistake(
@@ -305,12 +304,16 @@ MASKED_LOSS = Key(
             "divided by N T",
             "The padding is out of the sum but still in the count: divide by the number of real positions, "
             "`lengths.sum()`.",
-            lambda a, y, lengths: F.cross_entropy(a[_mask(y, lengths)], y[_mask(y, lengths)], reduction="sum") / y.numel(),
+            lambda a, y, lengths: (
+                F.cross_entropy(a[_mask(y, lengths)], y[_mask(y, lengths)], reduction="sum") / y.numel()
+            ),
         ),
         Mistake(
             "mean of the sequences' means",
             "A short sequence's positions weigh more than a long one's: sum over all real positions, then divide once.",
-            lambda a, y, lengths: torch.stack([F.cross_entropy(a[n, :k], y[n, :k]) for n, k in enumerate(lengths)]).mean(),
+            lambda a, y, lengths: torch.stack(
+                [F.cross_entropy(a[n, :k], y[n, :k]) for n, k in enumerate(lengths)]
+            ).mean(),
         ),
         Mistake(
             "sum instead of mean",
@@ -345,8 +348,8 @@ MASKED_LOSS = Key(
         ),
         Mistake(
             "chosen after the logarithm",
-            "The loss is right, but its gradient passes back through the softmax of the padding, where 0 × NaN is NaN. "
-            "Choose the real positions of the logits, before the softmax.",
+            "The loss is right, but its gradient passes back through the softmax of the padding, where 0 × NaN is "
+            "NaN. Choose the real positions of the logits, before the softmax.",
             lambda a, y, lengths: _each(a, y)[_mask(y, lengths)].mean(),
         ),
         Mistake(

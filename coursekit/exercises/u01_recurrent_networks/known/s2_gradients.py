@@ -277,7 +277,9 @@ def _overwritten(loss: Loss, W: Tensor, T: int, lr: float) -> Tensor:
     return W
 
 
-def _pair(step: Callable[..., Tensor] = _tied_reference, rate: Callable[..., float] = _rate_reference) -> dict[str, Any]:
+def _pair(
+    step: Callable[..., Tensor] = _tied_reference, rate: Callable[..., float] = _rate_reference
+) -> dict[str, Any]:
     return {"tied_step": step, "matching_rate": rate}
 
 
@@ -423,8 +425,7 @@ SPECTRAL_BOUND = Key(
     solution=(jacobian_bound, verdict),
     reference={"jacobian_bound": _bound_reference, "verdict": _verdict_reference},
     source=(
-        "Pascanu, Mikolov & Bengio 2013, On the difficulty of training recurrent neural networks, section 2.1, eq. "
-        "6-7"
+        "Pascanu, Mikolov & Bengio 2013, On the difficulty of training recurrent neural networks, section 2.1, eq. 6-7"
     ),
     mistakes=(
         Mistake(
@@ -441,7 +442,7 @@ SPECTRAL_BOUND = Key(
         Mistake(
             "necessary taken for sufficient",
             "Above 1/γ the gradient *may* explode. Saturated units make it vanish all the same: the verdict is "
-            "\"undecided\".",
+            '"undecided".',
             _spectral(words=("vanishes", "explodes")),
         ),
         Mistake(

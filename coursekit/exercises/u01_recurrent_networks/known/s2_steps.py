@@ -195,6 +195,12 @@ CLIP_NORM = Key(
             _clip_fills_missing,
         ),
         Mistake(
+            "gradients left as they were",
+            "The norm is right, but no gradient changes: `g = g * factor` only gives a new tensor a name. Write "
+            "`g.mul_(factor)`, or assign to `p.grad`.",
+            _clip_norm_wrong(_norm, shrink=lambda n, c: 1.0),
+        ),
+        Mistake(
             "weights scaled",
             "Change `p.grad`, not `p`: the weights stay as they are.",
             _clip_weights,
@@ -291,6 +297,11 @@ def _clip_value_by_norm(parameters: list[nn.Parameter], limit: float) -> float:
     return 1.0
 
 
+def _clip_value_not_kept(parameters: list[nn.Parameter], limit: float) -> Tensor:
+    g = torch.cat([p.grad.flatten() for p in parameters if p.grad is not None])
+    return _cosine(g, g.clamp(-limit, limit))
+
+
 def _clip_value_mean_of_cosines(parameters: list[nn.Parameter], limit: float) -> Tensor:
     pairs = []
     for p in parameters:
@@ -348,8 +359,14 @@ CLIP_VALUE = Key(
             _clip_value_wrong(lambda g, c: g * min(1.0, c / float(g.abs().max()))),
         ),
         Mistake(
+            "gradients left as they were",
+            "The cosine is right, but no gradient changes: `g = g.clamp(...)` only gives a new tensor a name. Write "
+            "`g.clamp_(...)`, or assign to `p.grad`.",
+            _clip_value_not_kept,
+        ),
+        Mistake(
             "before and after share memory",
-            "Your cosine is always 1: what you kept as \"before\" was changed along by the clamping. Keep a copy.",
+            'Your cosine is always 1: what you kept as "before" was changed along by the clamping. Keep a copy.',
             _clip_value_wrong(angle=lambda u, v: _cosine(v, v)),
         ),
         Mistake(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
 from typing import Any
@@ -33,7 +34,9 @@ def _popular_reference(x: Tensor, h: Tensor, c: Tensor, W: Tensor, b: Tensor) ->
     new_h, new_c = [], []
     for n in range(N):
         for k in range(H):
-            o, f, g, i = ((W[m * H + k, :D] * x[n]).sum() + (W[m * H + k, D:] * h[n]).sum() + b[m * H + k] for m in range(4))
+            o, f, g, i = (
+                (W[m * H + k, :D] * x[n]).sum() + (W[m * H + k, D:] * h[n]).sum() + b[m * H + k] for m in range(4)
+            )
             cell = c[n, k] / (1 + torch.exp(-f)) + torch.tanh(g) / (1 + torch.exp(-i))
             new_c.append(cell)
             new_h.append(torch.tanh(cell) / (1 + torch.exp(-o)))
@@ -324,8 +327,7 @@ PEEPHOLE_LSTM = Key(
         Mistake(
             "peepholes detached",
             "The values are right, but no gradient passes through the peepholes to the cell state. Truncated "
-            "gradients were the "
-            "custom in 2000; here all paths count.",
+            "gradients were the custom in 2000; here all paths count.",
             _peephole_wrong(look=lambda p, c: p * c.detach()),
         ),
     ),
@@ -376,7 +378,9 @@ def _forget_state_dict(lstm: nn.LSTM, openness: float) -> None:
     H, state = lstm.hidden_size, lstm.state_dict()
     for name in state:
         if name.startswith("bias_hh"):
-            state[name][H : 2 * H] = math.log(openness) - math.log1p(-openness) - state[name.replace("hh", "ih")][H : 2 * H]
+            state[name][H : 2 * H] = (
+                math.log(openness) - math.log1p(-openness) - state[name.replace("hh", "ih")][H : 2 * H]
+            )
     lstm.load_state_dict(state)
 
 
@@ -419,6 +423,10 @@ def _forget_replaced(lstm: nn.LSTM, openness: float) -> None:
             new = p.detach().clone()
             new[H : 2 * H] = math.log(openness / (1 - openness)) / 2
             setattr(lstm, name, nn.Parameter(new))
+
+
+def _forget_a_copy(lstm: nn.LSTM, openness: float) -> None:
+    _forget_reference(copy.deepcopy(lstm), openness)
 
 
 def _forget_frozen(lstm: nn.LSTM, openness: float) -> None:
@@ -502,6 +510,11 @@ FORGET_BIAS = Key(
             "weights cleared",
             "The gate at x = h = 0 depends on the biases alone: leave the weights as they are.",
             _forget_wrong(weights=lambda w: w.zero_()),
+        ),
+        Mistake(
+            "written into a copy",
+            "The LSTM is as it was: a clone, or a number computed from a bias, is not the bias itself. Write into the parameter.",
+            _forget_a_copy,
         ),
         Mistake(
             "parameters replaced",
