@@ -37,7 +37,7 @@ from coursekit.runtime import generator, seeded, threads
 FACTS = ("body", "wing", "head", "belly")
 """What every training caption names: the colours of the four parts."""
 
-STEPS = {"tell": 5000, "attend": 4000, "xml": 4000}
+STEPS = {"tell": 5000, "attend": 2500, "xml": 4000}
 FILES = {"tell": "captioner_tell", "attend": "captioner_attend", "xml": "xml_model"}
 DEFAULT_OUT = Path(__file__).resolve().parents[1] / "data" / "unit01"
 

@@ -70,6 +70,7 @@ def train_remedies(lecture: dict[str, Any], seed: int, record: dict[str, Any]) -
         "bidirectional": lambda: seq2seq(30, 30, 32, both_ways=True),
         "vector at every step": lambda: lecture["Reminded"](30, 30, 32),
         "attention": lambda: attentive(30, 30, 32),
+        "attention + input feeding": lambda: lecture["Feeding"](30, 30, 32),
         "attention + bidirectional": lambda: attentive(30, 30, 32, both_ways=True),
     }
     for name, make in makers.items():
@@ -85,14 +86,14 @@ def train_remedies(lecture: dict[str, Any], seed: int, record: dict[str, Any]) -
 def train_arithmetic(lecture: dict[str, Any], seed: int, record: dict[str, Any]) -> dict[str, torch.nn.Module]:
     """Sums of two numbers of up to two digits among six distractors, at three widths."""
     record.setdefault("widths", WIDTHS)
-    _, questions, answers = lecture["sums"](20_000, 2, 6, held_out=False, seed=100 + seed)
+    _, questions, answers = lecture["sums"](40_000, 2, 6, held_out=False, seed=100 + seed)
     _, new_questions, new_answers = lecture["sums"](500, 2, 6, held_out=True, seed=1)
     nets = {}
     for width in WIDTHS:
         with seeded(seed):
             net = lecture["Attentive"](len(lecture["QUESTION"]), len(lecture["ANSWER"]), width, both_ways=True)
         draw = lecture["drawing"](questions, answers, seed)
-        for steps, lr in ((1500, 5e-3), (500, 1e-3)):
+        for steps, lr in ((3000, 5e-3), (1000, 1e-3)):
             lecture["practise"](net, draw, steps=steps, lr=lr, label=f"arithmetic, width {width}, seed {seed}")
         put(record, "solved", str(width), seed, round(lecture["solved"](net, new_questions, new_answers), 4))
         nets[f"width{width}"] = net
@@ -138,6 +139,7 @@ def save(nets: dict[str, torch.nn.Module], path: Path) -> None:
     """Every net's weights under its name, in 16 bits."""
     tensors = {f"{name}.{key}": t.half().contiguous() for name, net in nets.items() for key, t in net.state_dict().items()}
     save_file(tensors, path)
+    path.chmod(0o644)  # safetensors makes files that only their owner can read
 
 
 if __name__ == "__main__":

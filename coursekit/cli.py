@@ -21,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     try:
         return int(args.run(args))
-    except CoursekitError as error:
+    except (CoursekitError, OSError) as error:
         print(f"coursekit {args.command}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -2,10 +2,14 @@
 
 ::
 
-    results   limits, jobs and what became of them (plain values)
-    sandbox   what a submission may see and do
-    worker    the warm process; one fork of it for each submission
-    cells     a notebook's cells in IPython: outputs, time limit, answers
-    frames    what crosses the border, and how it is checked
-    pool      hands out jobs, keeps the clock, collects what comes back
+    results     limits, jobs and what became of them (plain values)
+    sandbox     what a submission may see and do
+    frames      what crosses the border, and how it is checked
+    worker      the warm process: it forks for each submission
+    submission  the fork's life: close the sandbox, run the cells, probe the answers
+    cells       a notebook's cells in IPython: outputs, time limit
+    warm        the parent's hold on the warm process
+    running     a submission between being handed out and its result
+    scratch     the folder that it works in
+    pool        hands out jobs, keeps the clock, collects what comes back
 """

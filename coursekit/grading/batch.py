@@ -139,9 +139,9 @@ def grade(
 
 
 def _write_autograded(course: Course, result: SubmissionResult) -> None:
-    """Where nbgrader puts it, so that formgrader shows it."""
+    """Where nbgrader puts it, so that formgrader shows it; one of an earlier run goes."""
+    path = course.autograded / result.student / result.unit.name / f"{result.unit.name}.ipynb"
     if result.notebook is None:
-        return
-    folder = course.autograded / result.student / result.unit.name
-    text = nbformat.writes(result.notebook)
-    replace(folder / f"{result.unit.name}.ipynb", text)
+        path.unlink(missing_ok=True)
+    else:
+        replace(path, nbformat.writes(result.notebook))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import os
 from pathlib import Path
 
-from coursekit.course import Course, Unit, unit
+from coursekit.course import UNITS, Course, Unit, unit
 from coursekit.errors import CourseError
 from coursekit.grading.assess import Submission
 
@@ -32,12 +34,16 @@ def collect(place: Path, of: Unit) -> list[Submission]:
     """The submissions at `place`, sorted by student.
 
     Three layouts: one notebook (its name is the student's); a folder of notebooks, one for each student; nbgrader's
-    ``STUDENT/ASSIGNMENT/ASSIGNMENT.ipynb``. A folder without its notebook is a submission too: it gets its zeros.
+    ``STUDENT/ASSIGNMENT/ASSIGNMENT.ipynb``, or one such student's part of it. A folder without its notebook is a
+    submission too: it gets its zeros.
     """
+    if not os.path.exists(place):
+        raise CourseError(f"nothing to grade at {place}: expected a notebook, or a folder with submissions.")
+    student = _student(place.absolute(), of)
+    if student is not None:
+        return [_handed_in(student, of)]
     if place.is_file():
         return [_alone(place)]
-    if not place.is_dir():
-        raise CourseError(f"nothing to grade at {place}: expected a notebook, or a folder with submissions.")
     try:
         entries = sorted(place.iterdir())
     except OSError as error:
@@ -50,28 +56,51 @@ def collect(place: Path, of: Unit) -> list[Submission]:
     return found
 
 
+# os.path asks without raising where a student's folder cannot be entered; reading the notebook will tell.
+
+
+def _student(place: Path, of: Unit) -> Path | None:
+    """The student's folder of nbgrader's layout, if `place` is that folder or lies in it."""
+    if place.name == f"{of.name}.ipynb" and place.parent.name == of.name:
+        return place.parent.parent
+    if place.name == of.name:
+        return place.parent
+    return place if os.path.isdir(place / of.name) else None
+
+
 def _submission(entry: Path, of: Unit) -> Submission | None:
     if entry.name.startswith("."):
         return None
-    if entry.is_file():
+    if os.path.isfile(entry):
         return _alone(entry) if entry.suffix == ".ipynb" else None
-    folder = entry / of.name
-    try:
-        if not folder.is_dir() and any(p.is_dir() and p.name in _other_units(of) for p in entry.iterdir()):
+    with contextlib.suppress(OSError):
+        if not os.path.isdir(entry / of.name) and _other_units(of) & set(os.listdir(entry)):
             return None  # handed in another assignment only
+    return _handed_in(entry, of)
+
+
+def _handed_in(student: Path, of: Unit) -> Submission:
+    folder = student / of.name
+    if os.path.islink(folder):  # it may lead to somebody else's work
+        return Submission(_name(student.name), folder)
+    timestamp = None
+    with contextlib.suppress(OSError):
         stamp = folder / "timestamp.txt"
-        timestamp = stamp.read_text().strip() if stamp.is_file() else None
-    except OSError:
-        timestamp = None
-    return Submission(entry.name, folder / f"{of.name}.ipynb", folder, timestamp)
+        if stamp.is_file():
+            with stamp.open(encoding="utf-8", errors="replace") as file:
+                timestamp = file.read(100).strip()
+    return Submission(_name(student.name), folder / f"{of.name}.ipynb", folder, timestamp)
 
 
 def _other_units(of: Unit) -> set[str]:
-    from coursekit.course import UNITS
-
     return {u.name for u in UNITS if u != of}
 
 
 def _alone(path: Path) -> Submission:
     """A notebook on its own brings no other files: its neighbours are other students' work."""
-    return Submission(path.stem, path, None)
+    return Submission(_name(path.stem), path)
+
+
+def _name(text: str) -> str:
+    """A file's name as text that can be printed and stored."""
+    return os.fsencode(text).decode("utf-8", "replace")

@@ -11,6 +11,7 @@ import contextlib
 import logging
 import os
 import secrets
+import shutil
 import sys
 import tempfile
 import warnings
@@ -21,8 +22,8 @@ from typing import Any
 import nbformat
 import sqlalchemy.exc
 from nbformat import NotebookNode
-from nbgrader.api import Gradebook, InvalidEntry, MissingEntry
-from nbgrader.converters import GenerateAssignment
+from nbgrader.api import Assignment, Gradebook, InvalidEntry, MissingEntry
+from nbgrader.converters import GenerateAssignment, NbGraderException
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.preprocessors import NbGraderPreprocessor
 from nbgrader.utils import parse_utc
@@ -47,20 +48,29 @@ def generate_assignment(course: Course, of: Unit, *, db_url: str | None = None, 
     """
     if not course.solution(of).is_file():
         raise CourseError(f"no solution at {course.solution(of)}, expected the notebook that `coursekit build` makes.")
-    target = release or course.assignments
-    config = Config()
-    config.CourseDirectory.root = str(course.root)
-    config.CourseDirectory.course_id = COURSE_ID
-    config.CourseDirectory.source_directory = str(course.solutions)
-    config.CourseDirectory.release_directory = str(target)
-    config.CourseDirectory.ignore = IGNORED
-    config.CourseDirectory.db_url = db_url or _url(course)
-    config.CourseDirectory.assignment_id = of.name
-    with _quiet_nbgrader(), _scripts_on_path():
-        converter = GenerateAssignment(coursedir=CourseDirectory(config=config), config=config)
-        converter.force, converter.create_assignment, converter.permissions = True, True, 644
-        converter.start()
-    return target / of.name / f"{of.name}.ipynb"
+    target = (release or course.assignments) / of.name
+    with tempfile.TemporaryDirectory() as scratch:  # nbgrader removes what it fails to make, and what was there before
+        config = Config()
+        config.CourseDirectory.root = str(course.root)
+        config.CourseDirectory.course_id = COURSE_ID
+        config.CourseDirectory.source_directory = str(course.solutions)
+        config.CourseDirectory.release_directory = scratch
+        config.CourseDirectory.ignore = IGNORED
+        config.CourseDirectory.db_url = db_url or _url(course)
+        config.CourseDirectory.assignment_id = of.name
+        with _hushed() as complaints, _scripts_on_path():
+            converter = GenerateAssignment(coursedir=CourseDirectory(config=config), config=config)
+            converter.create_assignment, converter.permissions = True, 644
+            try:
+                converter.start()
+            except NbGraderException as error:
+                raise GradebookError(
+                    f"{of.name}: nbgrader could not derive the assignment ({_cause(complaints) or error}). If its cells have "
+                    f"changed since a class was graded, move {course.gradebook} away, release, and grade again."
+                ) from error
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.copytree(Path(scratch) / of.name, target)
+    return target / f"{of.name}.ipynb"
 
 
 class Ledger:
@@ -76,8 +86,8 @@ class Ledger:
         release = read_release(self.course, self.unit)
         fields = [cell.metadata.get("nbgrader", {}) for cell in release.cells]
         graded = {f["grade_id"]: float(f["points"]) for f in fields if f.get("grade")}
-        with contextlib.closing(_open(self.course)) as gradebook:
-            others = [a.name for a in gradebook.db.query(_assignment_class()) if a.course_id != COURSE_ID]
+        with contextlib.closing(_open(self.course)) as gradebook, _told(self.course, "cannot be read"):
+            others = [a.name for a in gradebook.db.query(Assignment) if a.course_id != COURSE_ID]
             if others:
                 raise GradebookError(
                     f"gradebook {self.course.gradebook}: belongs to another course (it holds {others[0]!r}), expected the one "
@@ -96,21 +106,16 @@ class Ledger:
         """Write a result: every graded cell gets its score, manual scores and comments stay."""
         gradebook = self._gradebook
         try:
-            with warnings.catch_warnings():  # nbgrader's own models trip SQLAlchemy's autoflush
-                warnings.simplefilter("ignore", sqlalchemy.exc.SAWarning)
+            with _told(self.course, f"the scores of {result.student!r} could not be written, they are unchanged"):
                 self._record(gradebook, result)
-        except (sqlalchemy.exc.SQLAlchemyError, InvalidEntry, ValueError) as error:
+        except GradebookError:
             gradebook.db.rollback()
-            raise GradebookError(
-                f"gradebook {self.course.gradebook}: the scores of {result.student!r} could not be written "
-                f"({str(error)[:200]}). They are unchanged; mend the cause and grade again."
-            ) from error
+            raise
 
     @staticmethod
     def _record(gradebook: Gradebook, result: SubmissionResult) -> None:
         gradebook.update_or_create_student(result.student)
-        stamp = {"timestamp": parse_utc(result.timestamp)} if result.timestamp else {}
-        submission = gradebook.update_or_create_submission(result.unit.name, result.student, **stamp)
+        submission = gradebook.update_or_create_submission(result.unit.name, result.student, **_stamp(result))
         scores, comments = result.scores(), result.comments()
         for notebook in submission.notebooks:
             for grade in notebook.grades:
@@ -143,20 +148,31 @@ def read_release(course: Course, of: Unit) -> NotebookNode:
         raise CourseError(f"no readable assignment at {path}: run `coursekit release {of.number}` first.") from error
 
 
+def _stamp(result: SubmissionResult) -> dict[str, Any]:
+    """When it was handed in. The file that says so is the student's: nonsense costs the date, not the grade."""
+    with contextlib.suppress(ValueError, OverflowError):
+        return {"timestamp": parse_utc(result.timestamp)} if result.timestamp else {}
+    return {}
+
+
 def _open(course: Course) -> Gradebook:
-    try:
+    with _told(course, "cannot be opened"):
         return Gradebook(_url(course), COURSE_ID)
-    except sqlalchemy.exc.SQLAlchemyError as error:
+
+
+@contextlib.contextmanager
+def _told(course: Course, what: str) -> Iterator[None]:
+    """The database's and nbgrader's errors as one line of ours."""
+    try:
+        with warnings.catch_warnings():  # nbgrader's own models trip SQLAlchemy's autoflush
+            warnings.simplefilter("ignore", sqlalchemy.exc.SAWarning)
+            yield
+    except (sqlalchemy.exc.SQLAlchemyError, InvalidEntry, ValueError) as error:
+        cause = " ".join(str(getattr(error, "orig", None) or error).split())[:200]
         raise GradebookError(
-            f"gradebook {course.gradebook}: cannot be opened ({str(error.__cause__ or error)[:200]}), expected nbgrader's "
-            "database in a folder that can be written. Check the permissions and the disk."
+            f"gradebook {course.gradebook}: {what} ({cause}), expected nbgrader's database in a folder that can be written. "
+            "Check the permissions, the disk and who else has it open; then run the command again."
         ) from error
-
-
-def _assignment_class() -> Any:
-    from nbgrader.api import Assignment
-
-    return Assignment
 
 
 def _url(course: Course) -> str:
@@ -175,14 +191,32 @@ def _scripts_on_path() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _quiet_nbgrader() -> Iterator[None]:
-    log = logging.getLogger("traitlets")
-    before = log.level
+def _hushed() -> Iterator[list[str]]:
+    """Keep nbgrader's log off the terminal; its errors are collected instead."""
+    log, heard = logging.getLogger("traitlets"), _Ear()
+    before = log.handlers, log.propagate, log.level
+    log.handlers, log.propagate = [heard], False
     log.setLevel(logging.ERROR)
     try:
-        yield
+        yield heard.errors
     finally:
-        log.setLevel(before)
+        log.handlers, log.propagate = before[:2]
+        log.setLevel(before[2])
+
+
+class _Ear(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.errors: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.errors.append(record.getMessage())
+
+
+def _cause(complaints: list[str]) -> str:
+    """The last line of the first traceback."""
+    traces = [text for text in complaints if text.startswith("Traceback")]
+    return traces[0].strip().splitlines()[-1][:300] if traces else ""
 
 
 # The engine as nbgrader's preprocessors. They share one pool and one examiner for each unit and process.

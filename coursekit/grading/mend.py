@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+import nbformat.reader
 from nbformat import NotebookNode
 
 from coursekit.errors import NotebookError
@@ -35,6 +36,8 @@ class Mended:
 def read_submission(path: Path) -> dict[str, Any]:
     """A notebook file as a dictionary, format 4. Raises `NotebookError`, never anything else."""
     try:
+        if path.is_symlink():  # it could lead to the solution
+            raise NotebookError(f"{path.name}: a link, expected a notebook (.ipynb) of its own.")
         size = path.stat().st_size
         if not path.is_file():
             raise NotebookError(f"{path.name}: not a file, expected a notebook (.ipynb).")
@@ -60,7 +63,7 @@ def _format_4(raw: Any, name: str) -> dict[str, Any]:
         raise NotebookError(f"{name}: JSON, but no notebook (no nbformat), expected a notebook of format 4.")
     if raw["nbformat"] == 3:
         try:
-            raw = json.loads(json.dumps(nbformat.convert(nbformat.from_dict(raw), 4)))
+            raw = json.loads(json.dumps(nbformat.convert(nbformat.reader.reads(json.dumps(raw)), 4)))
         except Exception as error:  # nbformat's converter fails in its own many ways on damaged files
             raise NotebookError(f"{name}: notebook format 3 that cannot be converted ({str(error)[:120]}).") from error
     if raw.get("nbformat") != 4:
@@ -137,6 +140,8 @@ def _answer(cell: NotebookNode, found: list[str]) -> tuple[str, list[str], list[
     written = [text for text in found if text.strip() != cell.source.strip()] or found[:1]
     if len(found) == 1:
         return found[0], [], []
+    if len(written) == 1:
+        return written[0], [], [f"cell {name}: was there {len(found)} times; the one that was filled in was kept"]
     if cell.cell_type != "code" or all(_parses(text) for text in written):
         return written[0], written[1:], [f"cell {name}: was there {len(found)} times; all were kept, in order"]
     return "\n".join(written), [], [f"cell {name}: was split in {len(found)}; joined"]

@@ -24,7 +24,7 @@ from pathlib import Path
 from types import TracebackType
 
 from coursekit.checks.codec import pack
-from coursekit.errors import CoursekitError
+from coursekit.errors import CoursekitError, SandboxUnavailable
 from coursekit.grading import sandbox, scratch
 from coursekit.grading.frames import Inbox
 from coursekit.grading.results import Ending, Limits, SubmissionJob, SubmissionRun
@@ -71,6 +71,11 @@ class Pool:
     def __enter__(self) -> Pool:
         if not self._settings.trust:
             sandbox.require()
+        if not hasattr(os, "fork"):
+            raise SandboxUnavailable(
+                "grading forks a process for each submission: got a system that cannot, expected Linux or macOS. "
+                "On Windows use the Windows Subsystem for Linux."
+            )
         self._folder = Path(tempfile.mkdtemp(prefix="coursekit-"))
         try:
             _ = self._warm

@@ -22,14 +22,14 @@ def train_together(
     steps: int,
     lr: float | Tensor = 1e-2,
     clip: float = 1.0,
-    label: str = "training",
+    label: str | None = "training",
 ) -> Tensor:
     """Descend each of the R losses that `losses_fn(step)` returns, shape (R,); return them all, (R, steps).
 
     `parameters` have shape (R, ...) and are changed in place. Loss r must depend on slice r of each only. `lr` is one
     rate or one per run (R,); `clip` bounds the gradient norm of each run by itself. The update is Adam (Kingma and
     Ba 2015, algorithm 1, betas 0.9 and 0.999). A run whose loss or gradient is not finite stands still from there on;
-    its losses say so (NaN or infinity), and the others go on.
+    its losses say so (NaN or infinity), and the others go on. `label` stands before the progress bar; None draws none.
     """
     runs = {len(p) for p in parameters}
     if len(runs) != 1:
@@ -43,7 +43,7 @@ def train_together(
     history = []
     for p in parameters:
         p.requires_grad_()
-    for step in track(range(steps), label):
+    for step in range(steps) if label is None else track(range(steps), label):
         losses = losses_fn(step)
         history.append(losses.detach().clone())
         gradients = torch.autograd.grad(losses.sum(), parameters, allow_unused=True, materialize_grads=True)

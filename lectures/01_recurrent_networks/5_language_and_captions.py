@@ -70,6 +70,8 @@ from coursekit.runtime import generator, seeded
 from coursekit.training.loop import train
 from coursekit.widgets import Choice, Slider, explore
 
+torch.set_num_threads(1)  # matrices this small are done before a second thread has woken up
+
 # %% [markdown]
 # ## 1 · Is the writer pleased?
 #
@@ -345,8 +347,8 @@ def ngram_bits(train_rows, test_rows, orders, vocabulary):
     return [b / tokens for b in bits]
 
 
-def rows_of(lines, vocabulary):
-    return [[vocabulary.bos, *vocabulary.encode(line), vocabulary.eos] for line in lines]
+def rows_of(texts, vocabulary):
+    return [[vocabulary.bos, *vocabulary.encode(text), vocabulary.eos] for text in texts]
 
 
 char_ngrams = ngram_bits(rows_of(texts, letters), rows_of(held_out, letters), 6, len(letters))
@@ -363,9 +365,9 @@ def next_token_loss(logits, ids):
     return F.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten(), ignore_index=Vocabulary.pad)
 
 
-def fit_language(lines, vocabulary, *, steps, seed=0, label, **shape):
-    """Train a LanguageModel on batches of 32 lines."""
-    ids, lengths, _ = vocabulary.batch(lines, bos=True, eos=True)
+def fit_language(texts, vocabulary, *, steps, seed=0, label, **shape):
+    """Train a LanguageModel on batches of 32 texts."""
+    ids, lengths, _ = vocabulary.batch(texts, bos=True, eos=True)
     draw = generator(seed)
     with seeded(seed):
         net = LanguageModel(len(vocabulary), **shape)
@@ -379,8 +381,8 @@ def fit_language(lines, vocabulary, *, steps, seed=0, label, **shape):
     return net, [record.loss / math.log(2) for record in records]
 
 
-def bits_per_token(net, lines, vocabulary):
-    ids = vocabulary.batch(lines, bos=True, eos=True).ids
+def bits_per_token(net, texts, vocabulary):
+    ids = vocabulary.batch(texts, bos=True, eos=True).ids
     with torch.no_grad():
         return next_token_loss(net(ids[:, :-1])[0], ids).item() / math.log(2)
 
@@ -602,13 +604,13 @@ def closings(text):
 
 
 @torch.no_grad()
-def closing_accuracy(net, lines):
+def closing_accuracy(net, documents):
     """{depth: (share of closing tags the model gets right, share the opponent gets right)}."""
-    ids = marks.batch(lines, bos=True, eos=True).ids
+    ids = marks.batch(documents, bos=True, eos=True).ids
     right = net(ids[:, :-1])[0].argmax(-1) == ids[:, 1:]  # column i: character i of the text
     by_depth = defaultdict(list)
-    for row, line in zip(right, lines):
-        for start, end, depth, plain in closings(line):
+    for row, text in zip(right, documents):
+        for start, end, depth, plain in closings(text):
             by_depth[depth].append((bool(row[start:end].all()), plain))
     return {depth: tuple(sum(column) / len(hits) for column in zip(*hits)) for depth, hits in sorted(by_depth.items())}
 

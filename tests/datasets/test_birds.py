@@ -73,6 +73,12 @@ def test_style_does_not_depend_on_attributes() -> None:
     assert 0.01 < changed < 0.12
 
 
+def test_equal_birds_get_styles_of_their_own() -> None:
+    flock = birds.Attributes.of([PLAIN] * 200)  # several chunks
+    pictures = birds.render(flock, size=16, generator=generator(1)).flatten(1)
+    assert len(torch.unique(pictures, dim=0)) == 200
+
+
 def test_a_picture_does_not_depend_on_its_neighbours_in_the_batch() -> None:
     attributes = birds.sample(150, generator=generator(0))  # more than two chunks
     whole = birds.render(attributes, generator=generator(1))

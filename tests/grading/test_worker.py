@@ -139,6 +139,28 @@ def test_what_was_running_when_the_caller_left_is_ended(tmp_path: Path, monkeypa
     assert list(tmp_path.iterdir()) == []
 
 
+@contained
+def test_an_interrupt_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
+    def jobs() -> Iterator[SubmissionJob]:
+        yield SubmissionJob(key="slow", cells=(CellJob(0, "import time; time.sleep(15)"),))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), Pool(jobs=2) as pool:
+        list(pool.run(jobs()))
+    assert list(tmp_path.iterdir()) == []
+    workers = [p for p in Path("/proc").glob("[0-9]*/cmdline") if str(tmp_path).encode() in _content(p.parent / "environ")]
+    assert workers == []
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
 def test_a_pool_refuses_where_there_is_no_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(landlock, "abi", lambda: 0)
     with pytest.raises(SandboxUnavailable, match="Landlock"), Pool():

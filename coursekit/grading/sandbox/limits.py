@@ -6,12 +6,15 @@ import contextlib
 import ctypes
 import math
 import os
-import resource
 import struct
+import sys
 from pathlib import Path
 
 from coursekit.grading.results import Limits
 from coursekit.grading.sandbox.libc import call
+
+if sys.platform != "win32":  # where the kit can say that it cannot grade, but has to be importable
+    import resource
 
 _PR_SET_NO_NEW_PRIVS, _PR_CAPBSET_DROP, _PR_CAP_AMBIENT, _CLEAR_ALL = 38, 24, 47, 4
 _CAPABILITY_VERSION_3 = 0x2008_0522
