@@ -10,8 +10,8 @@ c = get_config()  # noqa: F821  (nbgrader defines it)
 c.CourseDirectory.course_id = "coursekit"
 c.CourseDirectory.source_directory = "solutions"
 c.CourseDirectory.release_directory = "assignments"
-# nbgrader hands out every file of a source folder: the solution's text (jupytext) must not be among them.
-c.CourseDirectory.ignore = [".ipynb_checkpoints", "*.pyc", "__pycache__", ".pytest_cache", "[0-9][0-9]_*.py"]
+# nbgrader hands out every file of a source folder: the solution's text (jupytext) and weights must not be among them.
+c.CourseDirectory.ignore = [".ipynb_checkpoints", "*.pyc", "__pycache__", ".pytest_cache", "[0-9][0-9]_*.py", "*.safetensors"]
 
 if os.environ.get("COURSEKIT_ENGINE", "") != "stock":
     c.Autograde.sanitize_preprocessors = [

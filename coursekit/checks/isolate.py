@@ -18,23 +18,26 @@ import torch
 def isolated(dtype: torch.dtype = torch.float32) -> Iterator[None]:
     """Run a block from a fixed global state (seeds 0, gradients on, `dtype` as default) and restore the old one."""
     before = (
+        torch.default_generator.get_state(),
         torch.get_default_dtype(),
         torch.get_num_threads(),
         torch.is_grad_enabled(),
         random.getstate(),
         np.random.get_state(),
     )
-    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         random.seed(0)
         np.random.seed(0)
-        torch.manual_seed(0)
+        # Not torch.manual_seed: without a GPU it formats a stack trace at every call, and keeps it.
+        torch.default_generator.manual_seed(0)
         torch.set_default_dtype(dtype)
         torch.set_grad_enabled(True)
         try:
             yield
         finally:
-            default, threads, grad, py_state, np_state = before
+            torch_state, default, threads, grad, py_state, np_state = before
+            torch.default_generator.set_state(torch_state)
             torch.set_default_dtype(default)
             if torch.get_num_threads() != threads:
                 torch.set_num_threads(threads)

@@ -17,6 +17,7 @@ from coursekit.exercises import catalogue
 from coursekit.grading.clean import clean_outputs, clean_text
 from coursekit.grading.mend import Mended
 from coursekit.grading.results import CellJob, SubmissionJob, SubmissionRun
+from coursekit.runtime import threads
 
 Status = Literal["scored", "partly run", "timed out", "out of memory", "crashed", "unreadable"]
 
@@ -105,10 +106,11 @@ class Examiner:
         self, submission: Submission, release: NotebookNode, mended: Mended, run: SubmissionRun
     ) -> SubmissionResult:
         """Judge a run."""
-        verdicts = {
-            name: judge(expectation.key.question, expectation, run.evidence.get(name)).redacted()
-            for name, expectation in self.expectations.items()
-        }
+        with threads(1):  # the second core belongs to the next submission
+            verdicts = {
+                name: judge(expectation.key.question, expectation, run.evidence.get(name)).redacted()
+                for name, expectation in self.expectations.items()
+            }
         notebook = _with_outputs(mended.notebook, run, verdicts)
         return SubmissionResult(
             student=submission.student,

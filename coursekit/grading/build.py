@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,8 @@ def _solution(course: Course, of: Unit, check: bool) -> list[Path]:
         return []
     if not check:
         path.parent.mkdir(parents=True, exist_ok=True)
-        execute(notebook, path)
+        with tempfile.TemporaryDirectory() as scratch:  # what it trains and saves is not part of the source
+            execute(notebook, path, where=Path(scratch))
         path.with_suffix(".py").write_text(text, encoding="utf-8")
     return [path]
 
@@ -72,11 +74,11 @@ def _texts(notebook: NotebookNode) -> list[Any]:
     ]
 
 
-def execute(notebook: NotebookNode, path: Path) -> None:
-    """Run a notebook in its folder, in its static form, and write it to `path` whole or not at all."""
+def execute(notebook: NotebookNode, path: Path, where: Path | None = None) -> None:
+    """Run a notebook in its static form, in `where` (default: its folder), and write it to `path` whole or not at all."""
     environment = {**os.environ, "COURSEKIT_STATIC": "1", "NBGRADER_EXECUTION": "build"}
     client = nbclient.NotebookClient(
-        notebook, timeout=CELL_SECONDS, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}}
+        notebook, timeout=CELL_SECONDS, kernel_name="python3", resources={"metadata": {"path": str(where or path.parent)}}
     )
     try:
         client.execute(env=environment)

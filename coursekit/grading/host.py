@@ -37,8 +37,8 @@ from coursekit.grading.pool import Pool
 from coursekit.grading.results import Limits
 
 COURSE_ID = "coursekit"
-IGNORED = [".ipynb_checkpoints", "*.pyc", "__pycache__", ".pytest_cache", "[0-9][0-9]_*.py"]
-"""nbgrader hands out every other file of a source folder: the solution's text must be among these."""
+IGNORED = [".ipynb_checkpoints", "*.pyc", "__pycache__", ".pytest_cache", "[0-9][0-9]_*.py", "*.safetensors"]
+"""nbgrader hands out every other file of a source folder: the solution's text and its trained weights must be among these."""
 
 
 def generate_assignment(course: Course, of: Unit, *, db_url: str | None = None, release: Path | None = None) -> Path:
@@ -164,7 +164,7 @@ def _open(course: Course) -> Gradebook:
 def _told(course: Course, what: str) -> Iterator[None]:
     """The database's and nbgrader's errors as one line of ours."""
     try:
-        with warnings.catch_warnings():  # nbgrader's own models trip SQLAlchemy's autoflush
+        with _hushed(), warnings.catch_warnings():  # nbgrader's own models trip SQLAlchemy's autoflush
             warnings.simplefilter("ignore", sqlalchemy.exc.SAWarning)
             yield
     except (sqlalchemy.exc.SQLAlchemyError, InvalidEntry, ValueError) as error:
@@ -192,16 +192,19 @@ def _scripts_on_path() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _hushed() -> Iterator[list[str]]:
-    """Keep nbgrader's log off the terminal; its errors are collected instead."""
-    log, heard = logging.getLogger("traitlets"), _Ear()
-    before = log.handlers, log.propagate, log.level
-    log.handlers, log.propagate = [heard], False
-    log.setLevel(logging.ERROR)
+    """Keep what nbgrader logs off the terminal; its errors are collected instead."""
+    heard = _Ear()
+    loggers = [logging.getLogger(name) for name in ("traitlets", "tornado.application")]
+    before = [(log, log.handlers, log.propagate, log.level) for log in loggers]
+    for log in loggers:
+        log.handlers, log.propagate = [heard], False
+        log.setLevel(logging.ERROR)
     try:
         yield heard.errors
     finally:
-        log.handlers, log.propagate = before[:2]
-        log.setLevel(before[2])
+        for log, handlers, propagate, level in before:
+            log.handlers, log.propagate = handlers, propagate
+            log.setLevel(level)
 
 
 class _Ear(logging.Handler):

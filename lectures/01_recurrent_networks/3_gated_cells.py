@@ -153,8 +153,11 @@ for name, values in norms.items():
 fig, ax = figure()
 lines(ax, range(1, T + 1), norms, xlabel="step t", ylabel="norm of ∂state$_t$/∂state$_1$")
 ax.set_yscale("log")
-show(fig, alt="Norm of the Jacobian over 50 steps, log scale: the vanilla network falls steeply, the accumulator without the "
-     "path through h stays at exactly 1, with that path it stays far above the vanilla network.")
+show(
+    fig,
+    alt="Norm of the Jacobian over 50 steps, log scale: the vanilla network falls steeply, the accumulator without the "
+    "path through h stays at exactly 1, with that path it stays far above the vanilla network.",
+)
 
 # %% [markdown]
 # The lecture adds that the expressivity is the same, since any next state is the old one plus a difference. That
@@ -264,15 +267,27 @@ print("f = 1: popular = original;  i = o = 1: original = accumulator;  no peepho
 
 # %%
 fig, (left, right) = figure(1, 2, width=8.4, height=3.2)
-lines(left, range(1, T + 1), {name: h[0, :, 2] for name, h in hidden.items()}, xlabel="step t", ylabel="$h_t$, one unit")
+lines(
+    left, range(1, T + 1), {name: h[0, :, 2] for name, h in hidden.items()}, xlabel="step t", ylabel="$h_t$, one unit"
+)
 left.legend(ncols=2, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, 1.22))
 heatmap(right, distance, label="largest |difference|", xticks=list(CELLS), yticks=list(CELLS))
 right.tick_params(axis="x", rotation=30)
 for row, column in itertools.product(range(4), range(4)):
     value = distance[row, column].item()
-    right.text(column, row, f"{value:.2f}", ha="center", va="center", color="white" if value < 0.5 * distance.max() else "black")
-show(fig, alt="Left: the hidden state of one unit over 30 steps for the four cells, four different curves. Right: the largest "
-     "differences between the cells' hidden states, all off-diagonal entries well above zero.")
+    right.text(
+        column,
+        row,
+        f"{value:.2f}",
+        ha="center",
+        va="center",
+        color="white" if value < 0.5 * distance.max() else "black",
+    )
+show(
+    fig,
+    alt="Left: the hidden state of one unit over 30 steps for the four cells, four different curves. Right: the largest "
+    "differences between the cells' hidden states, all off-diagonal entries well above zero.",
+)
 
 # %% [markdown]
 # So "we used an LSTM" is not a specification. Two slides apart, one lecture shows the peephole cell and torch's cell
@@ -300,7 +315,9 @@ def head_of(runs: int, out: int, h: int, *, generator: torch.Generator) -> tuple
     return (2 * torch.rand(runs, out, h, generator=generator) - 1) / h**0.5, torch.zeros(runs, 1, out)
 
 
-def train_resets(cell: Callable[..., tuple[Tensor, Tensor]], seeds: int = 3, h: int = 8) -> tuple[Weights, Tensor, Tensor]:
+def train_resets(
+    cell: Callable[..., tuple[Tensor, Tensor]], seeds: int = 3, h: int = 8
+) -> tuple[Weights, Tensor, Tensor]:
     """Three networks on the stream with resets, 30 steps long; returns their weights."""
     random = generator(5)
     w = draw_weights(2, h, generator=random, runs=(seeds,))
@@ -333,13 +350,18 @@ ax.set(xlabel="step of the stream", ylabel="largest |c| in the layer", yscale="l
 ax.axvline(30, color="black", linewidth=1, linestyle=":")
 ax.annotate("trained up to here", (30, 45), xytext=(330, 45), va="center", arrowprops={"arrowstyle": "->"})
 ax.legend(loc="center right", bbox_to_anchor=(1.0, 0.72))
-show(fig, alt="Largest cell value over a stream of 3,000 steps, log scale. Without a forget gate it grows in proportion to time "
-     "to over a thousand; with one it stays at a few units.")
+show(
+    fig,
+    alt="Largest cell value over a stream of 3,000 steps, log scale. Without a forget gate it grows in proportion to time "
+    "to over a thousand; with one it stays at a few units.",
+)
 growth = cells["no forget gate"][:, -1] / cells["no forget gate"][:, 299]
 assert (growth > 5).all()  # ten times the time, about ten times the cell: linear, without bound
 assert (cells["forget gate"].amax(1) < 0.1 * cells["no forget gate"].amax(1)).all()
 print("without a forget gate, |c| at step 3,000 over |c| at step 300:", [round(v, 1) for v in growth.tolist()])
-print("with a forget gate, largest |c| on the whole stream:", [round(v, 1) for v in cells["forget gate"].amax(1).tolist()])
+print(
+    "with a forget gate, largest |c| on the whole stream:", [round(v, 1) for v in cells["forget gate"].amax(1).tolist()]
+)
 
 # %% [markdown]
 # Without the gate the cell grows in proportion to time: it learned 30 steps by adding, and a bounded write per step cannot undo an
@@ -399,7 +421,9 @@ print(f"orders of the chunks that reproduce nn.LSTM: {matching};  parameters: {c
 weights = Weights(*(part[0].detach() for part in trained["forget gate"][0]))
 walk = resets(1, 40, generator=generator(11))
 h = c = torch.zeros(1, 8)
-seen: dict[str, list[Tensor]] = {name: [] for name in ("input gate i", "forget gate f", "candidate g", "output gate o", "cell c")}
+seen: dict[str, list[Tensor]] = {
+    name: [] for name in ("input gate i", "forget gate f", "candidate g", "output gate o", "cell c")
+}
 with torch.no_grad():
     for x_t in walk.x.unbind(1):
         i, f, g, o = preactivations(weights, x_t, h)
@@ -415,8 +439,11 @@ for ax, (name, values) in zip(axes, panels.items()):
     for step in at_reset.nonzero().flatten().tolist():
         ax.axvline(step, color="white" if name[0] != "c" else "black", linestyle="--", linewidth=1.2)
 axes[-1].set_xlabel("step t (dashed: reset marker)")
-show(fig, alt="Five heat maps over 40 steps for 8 units: input gate, forget gate, candidate, output gate and cell. The "
-     "forget gate is dark at every dashed reset marker and bright between them; the cell restarts there.")
+show(
+    fig,
+    alt="Five heat maps over 40 steps for 8 units: input gate, forget gate, candidate, output gate and cell. The "
+    "forget gate is dark at every dashed reset marker and bright between them; the cell restarts there.",
+)
 kept, cleared = panels["forget gate f"][:, ~at_reset].mean().item(), panels["forget gate f"][:, at_reset].mean().item()
 assert cleared < 0.5 < kept
 print(f"mean forget gate between markers {kept:.2f}, at markers {cleared:.2f}")
@@ -489,8 +516,14 @@ def draw_gates(forget: float, write: float, output: float, reset: str) -> Figure
         cells.append(c)
     cell = torch.stack(cells)
     fig, ax = figure(height=3.2)
-    lines(ax, range(40), {"cell c": cell, "output h = o tanh(c)": output * tanh(cell), "gradient left, ∏ f": gate.cumprod(0)},
-          xlabel="step t", ylabel="value", title=f"f = {forget:.2f}, i = {write:.2f}, o = {output:.2f}, reset: {reset}")
+    lines(
+        ax,
+        range(40),
+        {"cell c": cell, "output h = o tanh(c)": output * tanh(cell), "gradient left, ∏ f": gate.cumprod(0)},
+        xlabel="step t",
+        ylabel="value",
+        title=f"f = {forget:.2f}, i = {write:.2f}, o = {output:.2f}, reset: {reset}",
+    )
     for step, sign in ((5, "+1"), (12, "+1"), (30, "-1")):
         ax.annotate(sign, (step, -1.3), ha="center", fontsize=8)
     ax.set_ylim(-1.4, 2.7)
@@ -550,8 +583,10 @@ for period in (5, 20, 100):
     assert torch.equal(fires["peephole"], y.bool())
     assert torch.equal(fires["stale"], x[..., 0].bool())  # the idle cell is below the threshold: fires AT the spike
     assert not torch.equal(fires["popular"], y.bool())
-    print(f"period {period:3d}: right at all {y.numel()} steps; with o_t at c_(t-1) it fires at the spikes instead; "
-          f"without peepholes {(fires['popular'] != y.bool()).float().mean():.0%} of the steps are wrong")
+    print(
+        f"period {period:3d}: right at all {y.numel()} steps; with o_t at c_(t-1) it fires at the spikes instead; "
+        f"without peepholes {(fires['popular'] != y.bool()).float().mean():.0%} of the steps are wrong"
+    )
 
 D, H = 10, 20
 random_w = draw_weights(D, H, generator=generator(15))._replace(peep=torch.randn(3, H, generator=generator(16)))
@@ -571,7 +606,9 @@ random = generator(18)
 w = repeat(draw_weights(1, H, generator=random, runs=(SEEDS,)), 4)
 w.b[:, H : 2 * H] += 1.0
 weight, bias = (part.repeat(4, 1, 1) for part in head_of(SEEDS, 1, H, generator=random))
-peeps, sees = (torch.tensor(on).repeat_interleave(SEEDS).view(-1, 1, 1) for on in ((1.0, 0.0, 1.0, 0.0), (1.0, 1.0, 0.0, 0.0)))
+peeps, sees = (
+    torch.tensor(on).repeat_interleave(SEEDS).view(-1, 1, 1) for on in ((1.0, 0.0, 1.0, 0.0), (1.0, 1.0, 0.0, 0.0))
+)
 
 
 def fire(x: Tensor) -> Tensor:
@@ -608,8 +645,8 @@ assert shares["no h, none"] == 0 < shares["no h, peepholes"]
 # $$\delta c_{t-1} = \delta c_t \otimes f_t .$$
 #
 # A fresh network has pre-activations near 0, hence $f\approx\tfrac12$. After 60 steps $0.5^{60}\approx 10^{-18}$ is
-# left: the carousel stands still. Gers et al. (2000) already started with a positive bias $b$, and Jozefowicz et al.
-# (2015) found that this alone makes the LSTM a match for everything they searched.
+# left: the carousel stands still. Gers et al. (2000) already started with a positive bias $b$; the advice
+# was forgotten, until Jozefowicz et al. (2015) found that a large bias lifts the LSTM above both its plain form and the GRU.
 #
 # First the numbers; then a look at what the equation leaves out, since the full Jacobian also has terms through $h_{t-1}$.
 
@@ -626,8 +663,11 @@ for b in (0.0, 1.0, 3.0, 5.0):
     f = sigmoid((x @ w.hx.T + before @ w.hh.T + w.b)[..., H : 2 * H])  # (N, T, H)
     mean_f[b], kept[b] = f.mean().item(), f.log().sum(1).mean().exp().item()
     assert abs(mean_f[b] - torch.tensor(b).sigmoid().item()) < 0.02
-    print(f"b = {b:.0f}: mean f {mean_f[b]:.3f}, sigmoid(b) {torch.tensor(b).sigmoid():.3f}, product over {T} steps {kept[b]:.1e}")
+    print(
+        f"b = {b:.0f}: mean f {mean_f[b]:.3f}, sigmoid(b) {torch.tensor(b).sigmoid():.3f}, product over {T} steps {kept[b]:.1e}"
+    )
 assert kept[0.0] < 1e-17 and 0.03 < kept[3.0] < 0.08
+
 
 # %% tags=["covers:A-27"]
 def cell_jacobian(w: Weights, steps: int) -> tuple[Tensor, Tensor]:
@@ -694,8 +734,14 @@ by_bias = dict(zip(BIASES, curves.view(len(BIASES), SEEDS, -1)))
 # %% tags=["covers:A-27", "nbval-ignore-output"]
 fig, (left, right) = figure(1, 2, width=8.4, height=3.2)
 steps = torch.arange(T + 1)
-lines(left, steps, {f"b = {b:.0f}": torch.tensor(b).sigmoid() ** steps for b in BIASES},
-      xlabel="steps back", ylabel=r"$\sigma(b)^t$, share of $\delta c$ left", legend=False)
+lines(
+    left,
+    steps,
+    {f"b = {b:.0f}": torch.tensor(b).sigmoid() ** steps for b in BIASES},
+    xlabel="steps back",
+    ylabel=r"$\sigma(b)^t$, share of $\delta c$ left",
+    legend=False,
+)
 left.set(yscale="log", title="before training")
 for k, (b, runs) in enumerate(by_bias.items()):
     confidence(right, range(1, 201), runs, f"b = {b:.0f}", k)
@@ -703,8 +749,11 @@ right.axhline(torch.tensor(4.0).log().item(), color="black", linewidth=1, linest
 right.text(2, 1.42, "chance", fontsize=8)
 right.set(xlabel="training step", ylabel="cross entropy (nats)", title="recall after 59 silent steps")
 right.legend(loc="center right", bbox_to_anchor=(1.0, 0.65))
-show(fig, alt="Left: the share of the gradient left after t steps falls to 1e-18 for bias 0 and hardly falls for bias 5. Right: "
-     "the loss stays at chance for biases 0 and 1 and falls for 3 and 5, mean and range over five seeds.")
+show(
+    fig,
+    alt="Left: the share of the gradient left after t steps falls to 1e-18 for bias 0 and hardly falls for bias 5. Right: "
+    "the loss stays at chance for biases 0 and 1 and falls for 3 and 5, mean and range over five seeds.",
+)
 final = {b: runs[:, -20:].mean(1) for b, runs in by_bias.items()}
 for b, loss in final.items():
     print(f"b = {b:.0f}: loss of the last 20 steps by seed {[round(v, 2) for v in loss.tolist()]}")
@@ -727,7 +776,9 @@ with torch.no_grad():
             parameter[20:40] = 3.0  # the recipe, as found in many repositories
 effective = (lstm.bias_ih_l0 + lstm.bias_hh_l0)[20:40]
 assert torch.equal(effective, torch.full((20,), 6.0))
-print(f"wanted f = {torch.tensor(3.0).sigmoid():.3f}, got f = {effective[0].sigmoid():.4f}: the gate starts {6 / 3:.0f} times as far out")
+print(
+    f"wanted f = {torch.tensor(3.0).sigmoid():.3f}, got f = {effective[0].sigmoid():.4f}: the gate starts {6 / 3:.0f} times as far out"
+)
 
 # %% [markdown]
 # A gate at 0.9975 also has a gradient of $f(1-f)=0.0025$: it is hard to close again. Set the sum, not each part; the exercise
@@ -810,7 +861,9 @@ with seeded(2):
     gru = nn.GRU(D, H, batch_first=True)
 x = torch.randn(4, T, D, generator=generator(24))
 b_i, b_h = gru.bias_ih_l0.detach(), gru.bias_hh_l0.detach()
-w = GruWeights(gru.weight_ih_l0.detach(), gru.weight_hh_l0.detach(), torch.cat([(b_i + b_h)[: 2 * H], b_i[2 * H :]]), b_h[2 * H :])
+w = GruWeights(
+    gru.weight_ih_l0.detach(), gru.weight_hh_l0.detach(), torch.cat([(b_i + b_h)[: 2 * H], b_i[2 * H :]]), b_h[2 * H :]
+)
 assert torch.allclose(run_gru(gru_torch, w, x), gru(x)[0], atol=1e-6)  # torch.nn.GRU, rebuilt
 
 
@@ -823,9 +876,9 @@ def drawn(scale: float, seed: int) -> GruWeights:
 w = drawn(0.3, 25)  # no bias inside the reset, so that both forms have the same numbers to work with
 x = x.double()
 both = (run_gru(gru_lecture, w, x) - run_gru(gru_torch, w, x)).abs().max().item()
-mirrored = w._replace(**{
-    part: torch.cat([block[:H], -block[H : 2 * H], block[2 * H :]]) for part, block in zip(("hx", "hh", "b"), w)
-})  # negate everything that feeds z: sigmoid(-a) = 1 - sigmoid(a)
+mirrored = w._replace(
+    **{part: torch.cat([block[:H], -block[H : 2 * H], block[2 * H :]]) for part, block in zip(("hx", "hh", "b"), w)}
+)  # negate everything that feeds z: sigmoid(-a) = 1 - sigmoid(a)
 blend_only = (run_gru(gru_lecture, w, x) - run_gru(gru_torch, mirrored, x)).abs().max().item()
 
 
@@ -853,13 +906,16 @@ print(f"z mirrored, reset in the same place:     largest difference below 1e-12:
 with seeded(3):
     counts = {kind.__name__: sum(p.numel() for p in kind(10, 20).parameters()) for kind in (nn.RNN, nn.GRU, nn.LSTM)}
 as_printed = 3 * 20 * (10 + 20) + 20  # three stacked matrices and the one b_f
-assert counts == {"RNN": 640, "GRU": 1920, "LSTM": 2560} and counts["GRU"] / counts["LSTM"] == 3 / 4 and as_printed == 1820
+assert (
+    counts == {"RNN": 640, "GRU": 1920, "LSTM": 2560} and counts["GRU"] / counts["LSTM"] == 3 / 4 and as_printed == 1820
+)
 print(counts, "GRU as printed in the lecture:", as_printed)
 
 # %% [markdown]
 # **The shared bias.** The lecture writes $b_f$ in both gates, most likely carried over from the LSTM's forget
 # gate. Run it literally: where input and state are silent, $r_t=z_t=\sigma(b_f)$, in every unit and whatever the weights. A cell that
 # keeps its state by default ($z\approx0$) must then also hide its state from its own candidate ($r\approx0$). Separate biases can have both.
+
 
 # %% tags=["covers:A-28"]
 def tied(b_f: Tensor) -> Tensor:
@@ -886,8 +942,14 @@ SEEDS, H = 3, 12
 CHOICES = {"separate, 0 and 0": (0.0, 0.0), "separate, r +1, z -3": (1.0, -3.0), "tied, -3": None}
 
 
-def train_grus(d: int, out: int, batch: Callable[[torch.Generator], tuple[Tensor, Tensor]],
-               losses: Callable[[Tensor, Tensor], Tensor], steps: int, label: str) -> Tensor:
+def train_grus(
+    d: int,
+    out: int,
+    batch: Callable[[torch.Generator], tuple[Tensor, Tensor]],
+    losses: Callable[[Tensor, Tensor], Tensor],
+    steps: int,
+    label: str,
+) -> Tensor:
     """Loss curves (choice, seed, step) of nine GRUs in the lecture's form; the tied ones learn one b_f."""
     random = generator(27)
     base = draw_weights(d, H, generator=random, runs=(SEEDS,))
@@ -903,12 +965,16 @@ def train_grus(d: int, out: int, batch: Callable[[torch.Generator], tuple[Tensor
         w = GruWeights(hx, hh, torch.where(is_tied, tied(b_f), free), torch.zeros(H))
         return losses(run_gru(gru_lecture, w, x)[..., -1, :] @ weight.mT + bias, y)
 
-    return train_together([hx, hh, free, b_f, weight, bias], step_losses, steps=steps, lr=1e-2, label=label).view(3, SEEDS, -1)
+    return train_together([hx, hh, free, b_f, weight, bias], step_losses, steps=steps, lr=1e-2, label=label).view(
+        3, SEEDS, -1
+    )
 
 
 gru_curves = {
     "recall after silence, T = 60": train_grus(4, 4, lambda g: silent(32, generator=g), recall_losses, 120, "recall"),
-    "adding, T = 30": train_grus(2, 1, lambda g: adding(32, 30, generator=g), lambda p, y: (p.squeeze(-1) - y).square().mean(1), 300, "adding"),
+    "adding, T = 30": train_grus(
+        2, 1, lambda g: adding(32, 30, generator=g), lambda p, y: (p.squeeze(-1) - y).square().mean(1), 300, "adding"
+    ),
 }
 
 # %% tags=["covers:A-28", "nbval-ignore-output"]
@@ -916,11 +982,16 @@ fig, axes = figure(1, 2, width=8.4, height=3.2)
 for ax, (task, runs) in zip(axes, gru_curves.items()):
     for k, (name, values) in enumerate(zip(CHOICES, runs)):
         confidence(ax, range(1, runs.shape[-1] + 1), values, name, k)
-    ax.set(title=task, xlabel="training step", ylabel="cross entropy (nats)" if task[0] == "r" else "mean squared error")
+    ax.set(
+        title=task, xlabel="training step", ylabel="cross entropy (nats)" if task[0] == "r" else "mean squared error"
+    )
 axes[1].set_ylim(0, 0.4)
 axes[0].legend(fontsize=8)
-show(fig, alt="Loss curves of the GRU with three choices of bias, mean and range over three seeds. Recall: biases of 0 stay at "
-     "chance, the other two learn. Adding: all three learn.")
+show(
+    fig,
+    alt="Loss curves of the GRU with three choices of bias, mean and range over three seeds. Recall: biases of 0 stay at "
+    "chance, the other two learn. Adding: all three learn.",
+)
 recall = gru_curves["recall after silence, T = 60"][..., -20:].mean(-1)
 add = gru_curves["adding, T = 30"][..., -20:].mean(-1)
 for name, a, b in zip(CHOICES, recall, add):

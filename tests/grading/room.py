@@ -5,7 +5,10 @@ from __future__ import annotations
 import contextlib
 import copy
 import functools
+import os
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -15,6 +18,7 @@ import nbformat
 import pytest
 from nbformat import NotebookNode
 
+import coursekit
 from coursekit.checks.declare import Key, ManualQuestion, Rubric
 from coursekit.checks.engine import gather
 from coursekit.checks.isolate import quiet
@@ -31,6 +35,7 @@ TRUST = not SANDBOX
 """Where there is no sandbox these tests run without one: what they test is not the sandbox."""
 
 needs_sandbox = pytest.mark.skipif(not SANDBOX, reason="this system has no sandbox")
+KIT = Path(coursekit.__file__).parents[1]
 UNIT = unit("01")
 NAME = f"{UNIT.name}.ipynb"
 
@@ -85,10 +90,11 @@ def cell(notebook: NotebookNode, name: str) -> NotebookNode:
 
 
 def filled(release: NotebookNode, answers: Mapping[str, str] | None = None) -> NotebookNode:
-    """The release with these answers (default: all solutions)."""
+    """The release with these answers (default: all solutions) and an answer for a person to read."""
     notebook = copy.deepcopy(release)
     for name, text in ({name: solution(name) for name in keys()} if answers is None else answers).items():
         cell(notebook, answer_cell(name)).source = text
+    cell(notebook, "why").source = "Since gradients vanish."
     return notebook
 
 
@@ -109,6 +115,17 @@ def hand_in(course: Course, student: str, notebook: NotebookNode | str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(notebook if isinstance(notebook, str) else nbformat.writes(notebook), encoding="utf-8")
     return path
+
+
+def nbgrader(course: Course, *command: str, **more: str) -> str:
+    """nbgrader's own command, as an instructor types it, with more in the environment."""
+    scripts = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": scripts, "PYTHONPATH": str(KIT), **more}
+    done = subprocess.run(
+        ["nbgrader", *command], cwd=course.root, env=environment, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout + done.stderr
 
 
 def judged(release: NotebookNode, student: str, answers: Mapping[str, Any], **run: Any) -> SubmissionResult:
@@ -155,6 +172,6 @@ def full() -> dict[str, float | None]:
     return {**{check_cell(name): key.question.points for name, key in keys().items()}, "why": None}
 
 
-def none() -> dict[str, float | None]:
-    """The automatic scores of a blank notebook."""
-    return {**dict.fromkeys(map(check_cell, keys()), 0.0), "why": 0.0}
+def none(why: float | None = 0.0) -> dict[str, float | None]:
+    """The automatic scores of a notebook without right answers (default: of a blank one)."""
+    return {**dict.fromkeys(map(check_cell, keys()), 0.0), "why": why}

@@ -6,12 +6,18 @@ from typing import Any
 
 import nbformat
 import pytest
+import torch
 from nbformat import NotebookNode
 from room import UNIT, cell, filled, first, full, judged, keys, none, place, right
 
 from coursekit.grading.assess import Examiner, Submission, answer_cell, check_cell
 from coursekit.grading.mend import mend
-from coursekit.grading.results import CellRun
+from coursekit.grading.results import CellRun, SubmissionRun
+
+NOTHING = SubmissionRun(
+    key="", ending="finished", detail="", cells={}, evidence={}, missing={}, notes=(), cpu_seconds=0.0,
+    probe_cpu_seconds=0.0, wall_seconds=0.0,
+)  # fmt: skip
 
 
 def test_right_answers_get_everything(release: NotebookNode) -> None:
@@ -32,13 +38,18 @@ def test_a_mistake_is_named_and_costs_its_points(release: NotebookNode) -> None:
 
 
 def test_hidden_draws_stay_hidden(release: NotebookNode) -> None:
-    """Feedback tells where and what, never the values, from which one could read the inputs."""
-    result = judged(release, "al", {name: lambda *a, **k: 12345.678 for name in keys()})
-    told = str(result.verdicts) + str(result.notebook) + str(result.comments())
-    assert "12345.678" not in told
-    secret = Examiner(UNIT, seed=7).expectations[first()].expected[0]
-    values = [v for found in secret.values() for v in found.values() if hasattr(v, "flatten")]
-    assert not any(f"{float(value):.4f}" in told for tensor in values for value in tensor.flatten()[:20])
+    """Feedback tells where an answer goes wrong, never by how much: nobody can read the inputs from it."""
+    secret = Examiner(UNIT, seed=7).expectations
+    for k in range(3):
+        result = judged(release, "al", {name: key.bundle(key.mistakes[k].answer) for name, key in keys().items()})
+        told = str(result.verdicts) + str(result.notebook) + str(result.comments())
+        assert "other values" in told and "the reference's values" in told
+        for name in keys():
+            found = [v for draw in secret[name].expected for part in draw.values() for v in part.values()]
+            tensors = [v for v in found if isinstance(v, torch.Tensor) and v.is_floating_point()]
+            values = [float(v) for tensor in tensors for v in tensor.flatten() if abs(v) > 1e-3 and v % 1]
+            assert len(values) > 5
+            assert not [value for value in values if f"{value:.6g}" in told]
 
 
 def test_seeds_draw_differently_and_repeatably() -> None:
@@ -109,21 +120,20 @@ def test_a_checks_output_is_the_judges(release: NotebookNode) -> None:
 def test_a_students_markdown_is_cleaned_and_the_release_is_not(release: NotebookNode) -> None:
     handed_in = filled(release)
     cell(handed_in, "why").source = "Since a<b. <script>alert(1)</script>"
-    examiner = Examiner(UNIT, 1)
-    run = judged(release, "al", {})
-    assert run.unanswered == {"why"}
-    from coursekit.grading.results import SubmissionRun
-
-    nothing = SubmissionRun(
-        key="", ending="finished", detail="", cells={}, evidence={}, missing={}, notes=(), cpu_seconds=0.0,
-        probe_cpu_seconds=0.0, wall_seconds=0.0,
-    )  # fmt: skip
-    result = examiner.result(Submission("al", None), release, mend(release, handed_in), nothing)
-    assert result.notebook is not None and result.unanswered == frozenset()
+    result = Examiner(UNIT, 1).result(Submission("al", None), release, mend(release, handed_in), NOTHING)
+    assert result.notebook is not None
     assert cell(result.notebook, "why").source == "Since a< b. < script>alert(1)< /script>"
     task = f"task-{answer_cell(first())}"
     assert cell(result.notebook, task).source == cell(release, task).source
     assert "<details>" in cell(release, task).source
+
+
+@pytest.mark.parametrize("text", [None, "", " \n", "written"])
+def test_only_a_blank_manual_answer_counts_as_unanswered(release: NotebookNode, text: str | None) -> None:
+    handed_in = filled(release)
+    cell(handed_in, "why").source = cell(release, "why").source if text is None else text
+    result = Examiner(UNIT, 1).result(Submission("al", None), release, mend(release, handed_in), NOTHING)
+    assert result.unanswered == (frozenset() if text == "written" else {"why"})
 
 
 def test_a_comment_quotes_exceptions_without_their_markup(release: NotebookNode) -> None:
