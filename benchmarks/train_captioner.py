@@ -55,7 +55,10 @@ def descend(net: nn.Module, loss_of: Callable[[], Tensor], *, steps: int, lr: fl
         optimiser.step()
         schedule.step()
         if step % max(1, steps // 10) == 0:
-            print(f"{label}: step {step} of {steps}, loss {loss.item():.3f} nats, {time.monotonic() - start:.0f} s", flush=True)
+            print(
+                f"{label}: step {step} of {steps}, loss {loss.item():.3f} nats, {time.monotonic() - start:.0f} s",
+                flush=True,
+            )
 
 
 def next_token_loss(logits: Tensor, ids: Tensor) -> Tensor:

@@ -54,12 +54,17 @@ def figure(rows: int = 1, cols: int = 1, width: float = 6.4, height: float = 3.0
         return plt.subplots(rows, cols, figsize=(width, height), **options)
 
 
-def show(fig: Figure, alt: str) -> None:
-    """Display `fig` as a modest PNG with `alt` as its text alternative, and close it."""
+def png(fig: Figure) -> bytes:
+    """`fig` as a modest PNG; closes it."""
     buffer = io.BytesIO()
     fig.savefig(buffer, format="png", dpi=100)
     plt.close(fig)
-    image = Image(data=buffer.getvalue(), format="png", alt=alt)
+    return buffer.getvalue()
+
+
+def show(fig: Figure, alt: str) -> None:
+    """Display `fig` as a modest PNG with `alt` as its text alternative, and close it."""
+    image = Image(data=png(fig), format="png", alt=alt)
     display(image, metadata={"image/png": {"alt": alt}})
 
 

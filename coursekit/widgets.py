@@ -7,17 +7,19 @@ which by the environment variable ``COURSEKIT_STATIC``.
 
 from __future__ import annotations
 
+import base64
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 import ipywidgets
-from IPython.display import display
+from IPython.display import HTML, display
 from matplotlib.figure import Figure
 
 from coursekit.errors import InputError
-from coursekit.plots import show
+from coursekit.plots import png, show
 
 
 @dataclass(frozen=True)
@@ -55,18 +57,14 @@ class Choice:
 _LOOK: dict[str, Any] = {
     "continuous_update": False,
     "style": {"description_width": "12em"},
-    "layout": ipywidgets.Layout(width="30em"),
+    "layout": ipywidgets.Layout(width="38em", max_width="98%"),
 }
 
 
 def explore(
-    draw: Callable[..., Figure],
-    *,
-    alt: str,
-    static: Sequence[Mapping[str, Any]],
-    **controls: Slider | Choice,
-) -> ipywidgets.Widget | None:
-    """Show `draw(**values)` under one control for each of its arguments; return the widget (None when static).
+    draw: Callable[..., Figure], *, alt: str, static: Sequence[Mapping[str, Any]], **controls: Slider | Choice
+) -> None:
+    """Show `draw(**values)` under one control for each of its arguments.
 
     `static` lists the settings shown where no kernel is live; `alt` describes what the figure shows and may use the
     controls' names in braces.
@@ -80,12 +78,17 @@ def explore(
     if os.environ.get("COURSEKIT_STATIC"):
         for setting in static:
             show(draw(**setting), alt=alt.format(**setting))
-        return None
+    else:
+        display(panel(draw, alt, controls))
+
+
+def panel(draw: Callable[..., Figure], alt: str, controls: Mapping[str, Slider | Choice]) -> ipywidgets.VBox:
+    """The controls above the figure; moving a control redraws."""
     widgets = {name: control.widget(name) for name, control in controls.items()}
 
     def redraw(**values: Any) -> None:
-        show(draw(**values), alt=alt.format(**values))
+        # As HTML: JupyterLab gives no text alternative to an image output, whatever its metadata say.
+        picture = base64.b64encode(png(draw(**values))).decode()
+        display(HTML(f'<img alt="{escape(alt.format(**values))}" src="data:image/png;base64,{picture}">'))
 
-    panel = ipywidgets.VBox([ipywidgets.VBox(list(widgets.values())), ipywidgets.interactive_output(redraw, widgets)])
-    display(panel)
-    return panel
+    return ipywidgets.VBox([ipywidgets.VBox(list(widgets.values())), ipywidgets.interactive_output(redraw, widgets)])

@@ -5,10 +5,15 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
+from coursekit.checks.compare import Difference
 from coursekit.checks.judge import PartVerdict, Verdict
 
 MARKS = {"passed": "✓", "failed": "✗", "raised": "✗", "not started": "○", "missing": "○", "partly": "◐"}
+UNTOUCHED = ("not started", "missing")
+"""Of these a headline says all: their parts have nothing to add."""
 _COLOURS = {"passed": "#009E73", "failed": "#D55E00", "raised": "#D55E00", "partly": "#E69F00"}
+_GREY = "#888888"
+_TOLD = "margin-left:1.4em;opacity:.9;white-space:pre-wrap;overflow-wrap:anywhere"
 
 
 class Score(float):
@@ -46,12 +51,36 @@ def part_lines(part: PartVerdict) -> list[str]:
     if part.status == "raised":
         lines.append(f"your code raised {part.said}")
     elif part.difference is not None:
-        lines.append(f"at {part.difference.where}: got {part.difference.got}, expected {part.difference.expected}")
+        lines.append(_unlike(part.difference))
     elif part.said:
         lines.append(part.said)
     elif part.status == "missing":
         lines.append("no answer was found")
     return lines
+
+
+def _unlike(difference: Difference) -> str:
+    """Got and expected side by side, how many entries differ after them."""
+    got, _, extent = difference.got.partition(" (")
+    if not extent.endswith("entries differ)"):
+        return f"at {difference.where}: got {difference.got}, expected {difference.expected}"
+    return f"at {difference.where}: got {got}, expected {difference.expected} ({extent}"
+
+
+def details(verdict: Verdict) -> list[list[str]]:
+    """`part_lines` of every part, for reading one under another: an exception is quoted once."""
+    quoted: set[str] = set()
+    shown = []
+    for part in verdict.parts:
+        again = part.status == "raised" and part.said in quoted
+        quoted |= {part.said} if part.status == "raised" else set()
+        shown.append(["the same exception"] if again else part_lines(part))
+    return shown
+
+
+def lead(verdict: Verdict) -> str:
+    """How `next_step` begins where a known mistake fits: its name, worth an emphasis."""
+    return f"This looks like: {verdict.diagnosis.name}." if verdict.diagnosis else ""
 
 
 def next_step(verdict: Verdict) -> str:
@@ -60,17 +89,18 @@ def next_step(verdict: Verdict) -> str:
         return ""
     if verdict.status == "not started":
         return "Replace the line `raise NotImplementedError()` by your code and run both cells again."
+    if verdict.status == "missing":
+        return f"No answer was found. {verdict.hint}".strip()
     if verdict.diagnosis is not None:
-        return f"This looks like: {verdict.diagnosis.name}. {verdict.diagnosis.hint}"
+        return f"{lead(verdict)} {verdict.diagnosis.hint}"
     return f"No known mistake fits. Hint: {verdict.hint}" if verdict.hint else ""
 
 
 def as_text(verdict: Verdict) -> str:
     lines = [f"{MARKS[verdict.status]} {headline(verdict)}"]
-    if verdict.status != "not started":
-        for part in verdict.parts:
-            lines.append(f"  {MARKS[part.status]} {part.tests} ({points(part.earned)}/{points(part.possible)})")
-            lines += [f"      {line}" for line in part_lines(part)]
+    for part, told in zip(verdict.parts, details(verdict)) if verdict.status not in UNTOUCHED else ():
+        lines.append(f"  {MARKS[part.status]} {part.tests} ({points(part.earned)}/{points(part.possible)})")
+        lines += [f"      {line}" for line in told]
     if step := next_step(verdict):
         lines.append(f"  → {step}")
     return "\n".join(lines)
@@ -78,25 +108,24 @@ def as_text(verdict: Verdict) -> str:
 
 def as_html(verdict: Verdict) -> str:
     """The card. Every text is escaped: exceptions and values come from a student's code."""
-    colour = _COLOURS.get(verdict.status, "#888888")
     rows = []
-    if verdict.status != "not started":
-        for part in verdict.parts:
-            detail = "".join(
-                f'<div style="margin-left:1.5em;opacity:.85"><code>{escape(line)}</code></div>'
-                for line in part_lines(part)
-            )
-            rows.append(
-                f"<div>{MARKS[part.status]} {escape(part.tests)} "
-                f'<span style="opacity:.7">({points(part.earned)}/{points(part.possible)})</span>{detail}</div>'
-            )
-    step = next_step(verdict)
-    if step:
-        rows.append(f'<div style="margin-top:.4em">→ {_code(escape(step))}</div>')
+    for part, told in zip(verdict.parts, details(verdict)) if verdict.status not in UNTOUCHED else ():
+        lines = "".join(f'<div style="{_TOLD}">{_code(escape(line))}</div>' for line in told)
+        share = f'<span style="opacity:.75">({points(part.earned)}/{points(part.possible)})</span>'
+        rows.append(f'<div style="margin-top:.2em">{_mark(part.status)} {escape(part.tests)} {share}{lines}</div>')
+    if step := next_step(verdict):
+        first = lead(verdict)
+        emphasised = f"<b>{_code(escape(first))}</b>" if first else ""
+        rows.append(f'<div style="margin-top:.6em">→ {emphasised}{_code(escape(step[len(first) :]))}</div>')
     return (
-        f'<div style="border-left:4px solid {colour};padding:.4em .8em;line-height:1.5">'
-        f"<div><b>{MARKS[verdict.status]} {escape(headline(verdict))}</b></div>{''.join(rows)}</div>"
+        f'<div style="border-left:4px solid {_COLOURS.get(verdict.status, _GREY)};padding:.4em .8em;line-height:1.5">'
+        f"<div>{_mark(verdict.status)} <b>{escape(headline(verdict))}</b></div>{''.join(rows)}</div>"
     )
+
+
+def _mark(status: str) -> str:
+    colour = _COLOURS.get(status, _GREY)
+    return f'<span style="color:{colour};font-weight:bold">{MARKS[status]}</span>'
 
 
 def _code(text: str) -> str:

@@ -50,6 +50,7 @@ def audit_exercise(key: Key, *, seeds: Sequence[int] = SEEDS, counts: Iterable[i
     row.mistakes, row.alternatives = len(key.mistakes), len(key.alternatives)
     wrong: dict[str, list[str]] = {mistake.name: [] for mistake in key.mistakes}
     failed: dict[str, list[str]] = {name: [] for name in rights}
+    worth: dict[str, set[float]] = {mistake.name: set() for mistake in key.mistakes}
     for seed, dtype, count in _conditions(seeds, tuple(counts)):
         with threads(count), quiet():
             expectation = LiveExpectation(key, seed, dtype)
@@ -60,6 +61,7 @@ def audit_exercise(key: Key, *, seeds: Sequence[int] = SEEDS, counts: Iterable[i
                     failed[name].append(f"{where}: {_why(verdict)}")
             for mistake in key.mistakes:
                 verdict = _verdict(key, mistake.answer, expectation)
+                worth[mistake.name].add(verdict.earned)
                 if verdict.passed:
                     wrong[mistake.name].append(f"{where}: passed")
                 elif verdict.diagnosis is None or verdict.diagnosis.name != mistake.name:
@@ -71,6 +73,9 @@ def audit_exercise(key: Key, *, seeds: Sequence[int] = SEEDS, counts: Iterable[i
     for name, faults in {**wrong, **failed}.items():
         if faults:
             row.faults.append(f"{name}: {faults[0]} ({len(faults)} times)")
+    for name, earned in worth.items():
+        if len(earned) > 1:
+            row.faults.append(f"{name}: earns {sorted(earned)}, depending on the draw; one answer must have one score")
     row.check_s, row.probe_s = _times(key)
     return row
 

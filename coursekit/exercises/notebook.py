@@ -23,6 +23,7 @@ BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 
 SETUP = """\
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -98,18 +99,21 @@ def _task(question: Question) -> str:
     hints = "\n".join(
         f"<details><summary>Hint {k} of 3</summary>\n\n{hint}\n\n</details>" for k, hint in enumerate(question.hints, 1)
     )
-    parts = " · ".join(f"{part.tests} ({points(part.points)})" for part in question.parts)
+    parts = "\n".join(f"- {part.tests}: {_worth(part.points)}" for part in question.parts)
     slip = "**A slip on a slide.** " if question.slip else ""
     return (
         f"### {question.title}\n\n{_facts(question)}\n\n{slip}{question.task.strip()}\n\n"
-        f"*What the check looks at:* {parts}.\n\n{hints}"
+        f"*What the check looks at*\n\n{parts}\n\n{hints}"
     )
 
 
 def _facts(question: Question | ManualQuestion) -> str:
     level = "●" * question.difficulty + "○" * (5 - question.difficulty)
-    plural = "" if question.points == 1 else "s"
-    return f"Difficulty {level} · about {question.minutes} minutes · {points(question.points)} point{plural}"
+    return f"Difficulty {level} · about {question.minutes} minutes · {_worth(question.points)}"
+
+
+def _worth(value: float) -> str:
+    return f"{points(value)} point{'' if value == 1 else 's'}"
 
 
 def source(item: object) -> str:

@@ -64,8 +64,8 @@ class Progress:
     def __str__(self) -> str:
         lines = [f"{self.unit.title}: {points(self.earned)} of {points(self.possible)} points"]
         for identifier, title, earned, possible in self.rows:
-            mark = "○" if earned is None else "✓" if earned >= possible else "◐" if earned else "✗"
-            lines.append(f"  {mark} {identifier:28s} {points(earned or 0):>4s}/{points(possible):<4s} {title}")
+            score = f"{points(earned or 0):>4s}/{points(possible):<4s}"
+            lines.append(f"  {_mark(earned, possible)} {identifier:28s} {score} {title}")
         return "\n".join(lines)
 
     __repr__ = __str__
@@ -73,10 +73,29 @@ class Progress:
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         share = self.earned / self.possible if self.possible else 0.0
         bar = (
-            '<div style="background:#8884;width:24em;height:.6em;border-radius:.3em">'
+            '<div style="background:#8884;width:24em;max-width:100%;height:.6em;border-radius:.3em;margin:.4em 0 .6em">'
             f'<div style="background:#009E73;width:{100 * share:.0f}%;height:100%;border-radius:.3em"></div></div>'
         )
-        return {"text/plain": str(self), "text/html": f"{bar}<pre>{html.escape(str(self))}</pre>"}
+        head = "".join(f'<th style="text-align:{side}">{text}</th>' for text, side in _HEAD)
+        rows = "".join(
+            f'<tr><td style="text-align:left">{_mark(earned, possible)} {html.escape(title)}</td>'
+            f'<td style="text-align:left"><code>{html.escape(identifier)}</code></td>'
+            f'<td style="text-align:right">{points(earned or 0)} / {points(possible)}</td></tr>'
+            for identifier, title, earned, possible in self.rows
+        )
+        card = (
+            f"<div><b>{html.escape(self.unit.title)}: {points(self.earned)} of {points(self.possible)} points</b>{bar}"
+            f'<table style="margin:0"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
+        )
+        return {"text/plain": str(self), "text/html": card}
+
+
+_HEAD = (("Exercise", "left"), ("Name", "left"), ("Points", "right"))
+
+
+def _mark(earned: float | None, possible: float) -> str:
+    """Not tried, full, partly, nothing."""
+    return "○" if earned is None else "✓" if earned >= possible else "◐" if earned else "✗"
 
 
 def progress(unit_name: str) -> Progress:

@@ -7,6 +7,7 @@ import builtins
 import functools
 import importlib
 import inspect
+import re
 import textwrap
 import types
 from typing import Any
@@ -16,7 +17,7 @@ from torch import Tensor
 
 from coursekit.errors import ExerciseError
 
-PROVIDED = {"math", "torch", "F", "Tensor", "nn"}
+PROVIDED = {"Callable", "math", "torch", "F", "Tensor", "nn"}
 """What the first cell of an assignment imports."""
 
 
@@ -24,7 +25,13 @@ def as_code(answer: Any, name: str) -> str:
     """Source that defines `name` as `answer`, with every helper that it uses."""
     pieces: dict[str, str] = {}
     target = _express(answer, pieces)
-    return "\n\n".join([*pieces.values(), f"{name} = {target}" if target != name else ""]).strip() + "\n"
+    texts = list(pieces.values())
+    if target == name:
+        return "\n\n".join(texts).strip() + "\n"
+    if name in pieces:  # a mistake that calls the right answer would end up calling itself
+        rename = functools.partial(re.sub, rf"\b{name}\b", f"_{name}")
+        texts, target = [rename(text) for text in texts], rename(target)
+    return "\n\n".join([*texts, f"{name} = {target}"]).strip() + "\n"
 
 
 def _express(value: Any, pieces: dict[str, str]) -> str:

@@ -10,8 +10,9 @@ import nbformat
 from nbformat import NotebookNode
 
 from coursekit.checks.declare import Inputs
+from coursekit.checks.isolate import quiet
 from coursekit.checks.judge import LiveExpectation, Verdict, judge
-from coursekit.checks.score import next_step, part_lines, points
+from coursekit.checks.score import Score, next_step, part_lines, points
 from coursekit.course import Unit
 from coursekit.exercises import catalogue
 from coursekit.grading.clean import clean_outputs, clean_text
@@ -91,6 +92,12 @@ class Examiner:
     def draws(self) -> dict[str, list[Inputs]]:
         """What the worker is told: the inputs, and nothing that was computed from them."""
         return {name: expectation.inputs for name, expectation in self.expectations.items()}
+
+    def prepare(self) -> None:
+        """Work out what right and mistaken answers bring to light, once for the batch."""
+        with threads(1), quiet():
+            for expectation in self.expectations.values():
+                _ = expectation.expected, expectation.mistakes
 
     def job(self, key: str, mended: Mended, submission: Submission) -> SubmissionJob:
         """The work order for a submission."""
@@ -179,9 +186,10 @@ def _with_outputs(notebook: NotebookNode, run: SubmissionRun, verdicts: dict[str
 
 
 def _verdict_output(verdict: Verdict) -> NotebookNode:
-    from coursekit.checks.score import Score
-
-    return nbformat.v4.new_output("execute_result", data=Score(verdict)._repr_mimebundle_(), execution_count=None)
+    data = Score(verdict)._repr_mimebundle_()
+    fields = {"output_type": "execute_result", "data": data, "metadata": {}, "execution_count": None}
+    output: NotebookNode = nbformat.from_dict(fields)
+    return output
 
 
 def _answers(notebook: NotebookNode) -> dict[str, str]:

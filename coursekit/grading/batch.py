@@ -6,14 +6,17 @@ import contextlib
 import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import nbformat
+from nbformat import NotebookNode
 
 from coursekit.course import Course, Unit
 from coursekit.errors import CoursekitError, NotebookError
 from coursekit.grading.assess import Examiner, Submission, SubmissionResult
+from coursekit.grading.clean import clean_text
 from coursekit.grading.files import replace
 from coursekit.grading.mend import Mended, mend, read_submission
 from coursekit.grading.pool import Pool
@@ -46,6 +49,25 @@ class Batch:
     """What could not be written, by student; nothing else is lost by it."""
 
 
+class _Warming:
+    """A pool that starts on the side, while this process imports nbgrader and works out what to expect."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool, self._side = pool, ThreadPoolExecutor(max_workers=1)
+        self._starting = self._side.submit(pool.__enter__)
+
+    def ready(self) -> Pool:
+        return self._starting.result()
+
+    def __enter__(self) -> _Warming:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._side.shutdown(wait=True)
+        if self._starting.exception() is None:
+            self._pool.close()
+
+
 def assess(
     submissions: Sequence[Submission],
     of: Unit,
@@ -55,14 +77,24 @@ def assess(
     jobs: int = 2,
     limits: Limits | None = None,
     trust: bool = False,
-    timing: Timing | None = None,
 ) -> Iterator[SubmissionResult]:
     """Run and judge submissions, as they finish. Every one yields exactly one result; nothing is recorded."""
+    with _Warming(_pool(of, course, jobs, limits, trust)) as warming:
+        yield from _assess(submissions, of, course, warming, seed, Timing())
+
+
+def _pool(of: Unit, course: Course, jobs: int, limits: Limits | None, trust: bool) -> Pool:
+    return Pool(jobs=jobs, limits=limits or Limits(), units=[of.number], hidden=[course.root], trust=trust)
+
+
+def _assess(
+    submissions: Sequence[Submission], of: Unit, course: Course, warming: _Warming, seed: int | None, timing: Timing
+) -> Iterator[SubmissionResult]:
     from coursekit.grading.host import read_release
 
-    timing = timing or Timing()
     release = read_release(course, of)
     examiner = Examiner(of, secrets.randbits(62) if seed is None else seed)
+    examiner.prepare()
     pending: dict[str, tuple[Submission, Mended]] = {}
     unreadable: list[tuple[Submission, str]] = []
 
@@ -77,20 +109,18 @@ def assess(
             pending[key] = submission, mended
             yield examiner.job(key, mended, submission)
 
-    begun = time.perf_counter()
-    with Pool(jobs=jobs, limits=limits or Limits(), units=[of.number], hidden=[course.root], trust=trust) as pool:
-        started = time.perf_counter()
-        timing.start_up += started - begun
-        for run in pool.run(work()):
-            submission, mended = pending.pop(run.key)
-            judged = time.perf_counter()
-            result = examiner.result(submission, release, mended, run)
-            timing.judge += time.perf_counter() - judged
-            timing.cells_cpu += run.probe_cpu_seconds + sum(cell.seconds for cell in run.cells.values())
-            yield result
-        timing.run_wall = time.perf_counter() - started
+    pool = warming.ready()
+    started = time.perf_counter()
+    for run in pool.run(work()):
+        submission, mended = pending.pop(run.key)
+        judged = time.perf_counter()
+        result = examiner.result(submission, release, mended, run)
+        timing.judge += time.perf_counter() - judged
+        timing.cells_cpu += run.probe_cpu_seconds + sum(cell.seconds for cell in run.cells.values())
+        yield result
     for submission, why in unreadable:
         yield examiner.unreadable(submission, why)
+    timing.run_wall = time.perf_counter() - started
 
 
 def grade(
@@ -105,28 +135,26 @@ def grade(
     on_result: Callable[[SubmissionResult], None] = lambda result: None,
 ) -> Batch:
     """Grade submissions into the course's gradebook, with autograded notebooks, feedback pages and a class report."""
-    from coursekit.grading.host import Ledger
-    from coursekit.grading.report import write_feedback, write_report
-
-    batch = Batch(of)
+    batch, begun = Batch(of), time.perf_counter()
     timing = batch.timing
-    begun = time.perf_counter()
-    ledger = Ledger(course, of)
-    timing.start_up += time.perf_counter() - begun
-    with contextlib.closing(ledger):
-        for result in assess(submissions, of, course, seed=seed, jobs=jobs, limits=limits, trust=trust, timing=timing):
-            batch.results.append(result)
-            start = time.perf_counter()
-            try:
-                ledger.record(result)
-                _write_autograded(course, result)
-                recorded = time.perf_counter()
-                write_feedback(course, result)
-                timing.record += recorded - start
-                timing.feedback += time.perf_counter() - recorded
-            except (CoursekitError, OSError) as error:
-                batch.failures.append(f"{result.student}: {error}")
-            on_result(result)
+    with _Warming(_pool(of, course, jobs, limits, trust)) as warming:
+        from coursekit.grading.host import Ledger
+        from coursekit.grading.report import write_feedback, write_report
+
+        with contextlib.closing(Ledger(course, of)) as ledger:
+            for result in _assess(submissions, of, course, warming, seed, timing):
+                batch.results.append(result)
+                start = time.perf_counter()
+                try:
+                    ledger.record(result)
+                    _write_autograded(course, result)
+                    recorded = time.perf_counter()
+                    write_feedback(course, result)
+                    timing.record += recorded - start
+                    timing.feedback += time.perf_counter() - recorded
+                except (CoursekitError, OSError) as error:
+                    batch.failures.append(f"{result.student}: {error}")
+                on_result(result)
     batch.results.sort(key=lambda r: r.student)
     start = time.perf_counter()
     try:
@@ -135,13 +163,17 @@ def grade(
         batch.failures.append(f"class report: {error}")
     timing.feedback += time.perf_counter() - start
     timing.total = time.perf_counter() - begun
+    timing.start_up = timing.total - timing.run_wall
     return batch
 
 
 def _write_autograded(course: Course, result: SubmissionResult) -> None:
-    """Where nbgrader puts it, so that formgrader shows it; one of an earlier run goes."""
-    path = course.autograded / result.student / result.unit.name / f"{result.unit.name}.ipynb"
-    if result.notebook is None:
-        path.unlink(missing_ok=True)
-    else:
-        replace(path, nbformat.writes(result.notebook))
+    """Where nbgrader puts it, so that formgrader shows it."""
+    folder = course.autograded / result.student / result.unit.name
+    replace(folder / f"{result.unit.name}.ipynb", nbformat.writes(result.notebook or _stand_in(result)))
+
+
+def _stand_in(result: SubmissionResult) -> NotebookNode:
+    """What formgrader shows of a submission that is no notebook."""
+    why = nbformat.v4.new_markdown_cell(f"This submission could not be read: {clean_text(result.detail)}", id="unreadable")
+    return nbformat.v4.new_notebook(cells=[why])

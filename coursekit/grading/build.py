@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ from coursekit.exercises import catalogue
 from coursekit.exercises.notebook import build as build_solution
 
 CELL_SECONDS = 120
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def build(course: Course, units: Sequence[Unit], *, check: bool = False, lectures: bool = False) -> list[Path]:
@@ -83,7 +85,7 @@ def execute(notebook: NotebookNode, path: Path, where: Path | None = None) -> No
     try:
         client.execute(env=environment)
     except nbclient.exceptions.CellExecutionError as error:
-        raise NotebookError(f"{path.name}: a cell failed.\n{error}") from error
+        raise NotebookError(f"{path.name}: a cell failed.\n{_COLOURS.sub('', str(error))}") from error
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)  # time stamps would change in every build
         for output in cell.get("outputs", []):

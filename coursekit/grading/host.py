@@ -31,8 +31,9 @@ from traitlets.config import Config
 
 from coursekit.course import Course, Unit, unit
 from coursekit.errors import CourseError, GradebookError, NotebookError
-from coursekit.grading.assess import Examiner, Submission, SubmissionResult
-from coursekit.grading.mend import mend
+from coursekit.grading.assess import Examiner, SubmissionResult
+from coursekit.grading.collect import collect
+from coursekit.grading.mend import mend, read_submission
 from coursekit.grading.pool import Pool
 from coursekit.grading.results import Limits
 
@@ -80,6 +81,9 @@ class Ledger:
         self.course, self.unit = course, of
         self._register()
         self._gradebook = _open(course)
+        notebook = self._gradebook.find_notebook(of.name, of.name)
+        # By id: asking every grade and comment for its cell would cost a query each.
+        self._names = {cell.id: cell.name for cell in (*notebook.grade_cells, *notebook.solution_cells)}
 
     def _register(self) -> None:
         """Make sure that the gradebook knows the released assignment, and that it is this course's."""
@@ -107,21 +111,22 @@ class Ledger:
         gradebook = self._gradebook
         try:
             with _told(self.course, f"the scores of {result.student!r} could not be written, they are unchanged"):
-                self._record(gradebook, result)
+                self._record(result)
         except GradebookError:
             gradebook.db.rollback()
             raise
 
-    @staticmethod
-    def _record(gradebook: Gradebook, result: SubmissionResult) -> None:
+    def _record(self, result: SubmissionResult) -> None:
+        gradebook = self._gradebook
         gradebook.update_or_create_student(result.student)
         submission = gradebook.update_or_create_submission(result.unit.name, result.student, **_stamp(result))
         scores, comments = result.scores(), result.comments()
         for notebook in submission.notebooks:
             for grade in notebook.grades:
-                _set_grade(grade, scores.get(grade.cell.name), grade.cell.name in result.unanswered)
+                name = self._names[grade.cell_id]
+                _set_grade(grade, scores.get(name), name in result.unanswered)
             for comment in notebook.comments:
-                comment.auto_comment = comments.get(comment.cell.name)
+                comment.auto_comment = comments.get(self._names[comment.cell_id])
         gradebook.db.commit()
 
     def scores(self, student: str) -> dict[str, tuple[float | None, float | None]]:
@@ -247,11 +252,10 @@ class Contain(NbGraderPreprocessor):  # type: ignore[misc]
         course, of = _course_of(resources)
         student = resources["nbgrader"]["student"]
         engine = _engine(course, of)
-        folder = course.submitted / student / of.name
-        submission = Submission(student, folder / f"{of.name}.ipynb", folder)
+        [submission] = collect(course.submitted / student, of)
         release = read_release(course, of)
         try:
-            mended = mend(release, nb)
+            mended = mend(release, read_submission(Path(submission.notebook)))
             run = next(iter(engine.pool.run([engine.examiner.job(student, mended, submission)])))
             result = engine.examiner.result(submission, release, mended, run)
         except NotebookError as error:

@@ -20,7 +20,7 @@ import jinja2
 from markupsafe import Markup, escape
 
 from coursekit.checks.judge import Verdict
-from coursekit.checks.score import MARKS, next_step, part_lines, points
+from coursekit.checks.score import MARKS, UNTOUCHED, details, lead, next_step, points
 from coursekit.course import Course, Unit
 from coursekit.exercises import catalogue
 from coursekit.grading.assess import SubmissionResult, answer_cell
@@ -119,10 +119,12 @@ def _exercise(verdict: Verdict, result: SubmissionResult) -> dict[str, Any]:
                 "tests": p.tests,
                 "earned": p.earned,
                 "possible": p.possible,
-                "lines": part_lines(p),
+                "lines": told,
             }
-            for p in verdict.parts
+            for p, told in zip(verdict.parts, details(verdict))
+            if verdict.status not in UNTOUCHED
         ],
+        "lead": lead(verdict),
         "next": next_step(verdict),
         "code": result.answers.get(answer_cell(verdict.exercise), ""),
     }

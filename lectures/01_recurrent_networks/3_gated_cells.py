@@ -304,7 +304,7 @@ show(
 # clip and an Adam state of its own. *About 3 seconds.*
 
 
-# %%
+# %% tags=["nbval-ignore-output"]
 def repeat(w: Weights, times: int) -> Weights:
     """The same draws for each of `times` conditions: comparisons are paired by seed."""
     return Weights(*(part.repeat(times, *[1] * (part.dim() - 1)) for part in w))

@@ -12,12 +12,12 @@
 # ---
 
 # %% [markdown]
-# # 5 · Language and captions
+# # 1.5 Language and captions
 #
 # Recurrent networks earned their keep on text. This lecture reads it (is a review pleased?), writes it one character
 # or one word at a time, and writes it *about something*: a picture goes in and a sentence comes out.
 #
-# **After it you can**
+# After it you can
 #
 # - say when the order of words matters, and prove that counting words cannot see it;
 # - choose where a recurrent reader takes its answer from, by looking at gradients;
@@ -25,7 +25,7 @@
 # - turn the same model into a captioner, with a summary of the picture or with attention over it;
 # - say what feeding the previous word back buys, and why.
 #
-# **Time** 45 minutes of reading; the whole notebook runs in under a minute on two cores.
+# **Reading time** 45 minutes. **Running time** about 30 seconds on two cores.
 #
 # | Symbol | Meaning |
 # |---|---|
@@ -53,6 +53,7 @@ import textwrap
 from collections import Counter, defaultdict
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
@@ -65,22 +66,23 @@ from coursekit.datasets.sequences import xml
 from coursekit.datasets.text import Vocabulary, tokenise
 from coursekit.models.captioner import Captioner, GridEncoder
 from coursekit.models.language import LanguageModel
-from coursekit.plots import PALETTE, confidence, figure, heatmap, lines, show
+from coursekit.plots import PALETTE, confidence, figure, heatmap, lines, show, use_style
 from coursekit.runtime import generator, seeded
 from coursekit.training.loop import train
 from coursekit.widgets import Choice, Slider, explore
 
+use_style()
 torch.set_num_threads(1)  # matrices this small are done before a second thread has woken up
 
 # %% [markdown]
-# ## 1 · Is the writer pleased?
+# ## 1. Is the writer pleased?
 #
 # Sentiment classification maps many inputs to one output: the words of a restaurant review in, "pleased" or "not
-# pleased" out (Yelp and IMDB reviews are the classic sources; the task opens the recurrent part of Spanakis and Driessens
-# (Maastricht), *Deep learning for agents, Part 2*).
+# pleased" out (Yelp and IMDB reviews are the classic sources; the task opens the recurrent part of Spanakis and
+# Driessens (Maastricht), *Deep learning for agents, Part 2*).
 #
-# The cheap way is a **bag of words**: count each word, weigh the counts, add up. How far does that go? The kit's reviews
-# come in pairs that are written to find out.
+# The cheap way is a **bag of words**: count each word, weigh the counts, add up. How far does that go? The kit's
+# reviews come in pairs that are written to find out.
 
 # %%
 train_pairs = order_pairs(600, generator=generator(0))
@@ -92,9 +94,9 @@ for pair in test_pairs[:3]:
 print(f"\n{len(test_pairs)} held-out pairs; none of their sentences was in training")
 
 # %% [markdown]
-# Both members of a pair hold exactly the same words, and their labels are opposite. Whatever a bag-of-words classifier
-# has learned, its two inputs are *equal*, so it gives one answer for both: it is right once in each pair. That is a proof, for
-# every weighting and every amount of data. Here it is measured.
+# Both members of a pair hold exactly the same words, and their labels are opposite. Whatever a bag-of-words
+# classifier has learned, its two inputs are *equal*, so it gives one answer for both: it is right once in each pair.
+# That is a proof, for every weighting and every amount of data. Here it is measured.
 
 
 # %%
@@ -141,8 +143,9 @@ class BagOfWords(nn.Module):
 
 
 # %% [markdown]
-# The recurrent reader takes one word per step and is asked for its opinion at the end. Ten lines: embed, recur, pick the
-# last *true* state (padding follows the shorter texts), one linear unit. The argument `pool` belongs to section 2.
+# The recurrent reader takes one word per step and is asked for its opinion at the end. Ten lines: embed, recur, pick
+# the last *true* state (padding follows the shorter texts), one linear unit. The argument `pool` belongs to the
+# next section. Training both readers takes about 3 s.
 
 
 # %%
@@ -165,9 +168,6 @@ class Reader(nn.Module):
         return self.out(self.read_out(self.rnn(self.embed(ids))[0], lengths)).squeeze(-1)
 
 
-# %% [markdown]
-# Expected time: 5 s.
-
 # %% tags=["covers:A-08", "nbval-ignore-output"]
 with seeded(0):
     by_bag = BagOfWords(len(words))
@@ -184,8 +184,9 @@ assert scores["bag of words"] <= 0.5
 assert min(scores["RNN, last state"], scores["LSTM, last state"]) > 0.95  # 1.00 in each of 4 seeds, either cell
 
 # %% [markdown]
-# The state makes the difference, and it can be watched. The read-out is meant for the last state, but nothing stops us
-# from asking after every word: what would you say if the review ended here?
+# The state makes the difference, and it can be watched. The read-out is meant for the last state, but nothing stops
+# us from asking after every word: what would you say if the review ended here? (Only the last answer was trained; the
+# earlier ones are by-products.)
 
 # %% tags=["nbval-ignore-output"]
 fig, axes = figure(1, 2, width=9.2, height=3.3, sharey=True)
@@ -203,17 +204,17 @@ show(fig, alt="Two line plots of the reader's log-odds after each word of two re
      "pleased review ends above zero and that of the other below zero.")  # fmt: skip
 
 # %% [markdown]
-# ## 2 · Where to take the answer from
+# ## 2. Where to take the answer from
 #
-# Reading the answer off the last state is one choice. The alternative is to look at *all* the states and pool them, here by
-# their mean $\bar h = \frac1T\sum_t h_t$. Which is better? Ask what the loss $C$ tells the first word:
+# Reading the answer off the last state is one choice. The alternative is to look at *all* the states and pool them,
+# here by their mean $\bar h = \frac1T\sum_t h_t$. Which is better? Ask what the loss $C$ tells the first word:
 #
 # $$\frac{\partial C}{\partial h_1}\Big|_{\text{last}} = \frac{\partial C}{\partial h_T}\prod_{t=2}^{T}\frac{\partial h_t}{\partial h_{t-1}}
 # \qquad
 # \frac{\partial C}{\partial h_1}\Big|_{\text{mean}} = \frac1T\,\frac{\partial C}{\partial \bar h}\Big(I + \frac{\partial h_2}{\partial h_1} + \dots\Big)$$
 #
-# On the left, a product of $T-1$ Jacobians, which lecture 2 showed to vanish. On the right stands an identity: a road of length one.
-# The test is a review of 30 words that says what it thinks at once and then talks about the weather.
+# On the left, a product of $T-1$ Jacobians, which lecture 2 showed to vanish. On the right stands an identity: a road
+# of length one. The test is a review of 30 words that says what it thinks at once and then talks about the weather.
 
 # %%
 cue_train, cue_test = (cue_first(n, 30, generator=generator(s)) for n, s in ((600, 0), (400, 1)))
@@ -224,7 +225,7 @@ cue_words = Vocabulary.of([review.text for review in cue_train])
 print("not pleased |" if not cue_train[0].positive else "pleased |", cue_train[0].text)
 
 
-# %%
+# %% tags=["covers:A-09"]
 def gradient_by_step(net, batch, labels):
     """Mean norm of dC/dx_t at every step: (T,)."""
     x = net.embed(batch.ids).detach().requires_grad_()
@@ -242,22 +243,20 @@ slopes = {
     pool: torch.stack([gradient_by_step(fresh_reader(seed, pool), early_train, early_y) for seed in range(5)])
     for pool in (False, True)
 }
-
-# %% tags=["covers:A-09"]
 fig, ax = figure(width=6.4, height=3.0)
 confidence(ax, range(1, 31), slopes[False], "last state", k=1)
 confidence(ax, range(1, 31), slopes[True], "mean of all states", k=2)
 ax.set(yscale="log", xlabel="step t (the cue is at 1)", ylabel="norm of dC/dx_t", title="What the loss tells each word, untrained network")
 ax.legend(loc="center left")
 show(fig, alt="Gradient norm against the step on a logarithmic axis, mean and range of five seeds. With the last-state read-out it "
-     "falls from about 1e-3 at step 30 to about 1e-12 at step 1; with the mean it is near 1e-4 at every step.")  # fmt: skip
+     "falls from about 1e-4 at step 30 to about 1e-12 at step 1; with the mean it is near 1e-5 at every step.")  # fmt: skip
 ratio = slopes[True][:, 0] / slopes[False][:, 0]
-assert bool((ratio > 1e4).all())  # the claim, in every one of the five seeds
+assert bool((ratio > 1e4).all())  # in each of five seeds; the smallest of them was above 1e6
 print(f"gradient at step 1, mean-pooled over last-state: at least 10^{math.floor(ratio.min().log10())} times")
 
 # %% [markdown]
-# Seven orders of magnitude, before any training. Does it matter in training? And how does the bag of words do here? Expected
-# time: 5 s.
+# At least a million times, before any training. Does it matter in training? And how does the bag of words do here?
+# Expected time: 5 s.
 
 # %% tags=["nbval-ignore-output"]
 results = {"last state": [], "mean of states": []}
@@ -283,31 +282,28 @@ assert min(results["mean of states"]) > 0.95
 assert table["bag of words"][1] > 0.95 and table["RNN, mean of states"][0] > 0.95
 
 # %% [markdown]
-# The surprise is in the first two rows: each of the plain methods is perfect exactly where the other is helpless. Counting
-# cannot see order but never forgets; the last state sees order but, after 28 words about something else, has nothing
-# left. Pooling the *states* (not the words) has both.
+# The surprise is in the first two rows: each of the plain methods is perfect exactly where the other is helpless.
+# Counting cannot see order but never forgets; the last state sees order but, after 28 words about something else, has
+# nothing left of the cue. Pooling the *states* (not the words) does both.
 #
-# Over twelve seeds and 100 steps, the mean-pooled RNN always reached 1.00; the last-state RNN stayed within 0.47 to 0.54
-# ten times and found the cue twice (0.77 and 0.85). A gradient of $10^{-12}$ makes learning improbable, not impossible:
-# the weights also move for other reasons, and now and then the road opens.
+# Over twelve seeds and 100 steps, the mean-pooled RNN always reached 1.00; the last-state RNN stayed within 0.47 to
+# 0.54 ten times and found the cue twice (0.77 and 0.85). A gradient of $10^{-12}$ makes learning improbable, not
+# impossible: the weights also move for other reasons, and now and then the road opens.
 #
-# ## 3 · A model of text
+# ## 3. A model of text
 #
 # A language model gives every text a probability. The chain rule makes that a job for a recurrent network, with no
 # approximation at all:
 #
 # $$p(w_1,\dots,w_T) = \prod_{t=1}^T p(w_t \mid w_1,\dots,w_{t-1}), \qquad p(\cdot \mid w_{<t}) = \mathrm{softmax}(z_t),\quad z_t = W_{zh} h_{t-1} + b_z .$$
 #
-# One input and one output at every step; the target is the input, shifted by one. That is the whole model:
+# One input and one output at every step; the target is the input, shifted by one. The whole model is the class below.
+#
+# Training text: captions of the kit's birds, one character at a time. (The famous demonstration of such models wrote
+# Shakespeare: words that exist, verses that scan, and no meaning. Keep the last part in mind.)
 
 # %%
 print(inspect.getsource(LanguageModel))
-
-# %% [markdown]
-# Training text: captions of the kit's birds, one character at a time. (The famous demonstration of such models
-# wrote Shakespeare: words that exist, verses that scan, and no meaning. Keep the last part in mind.)
-
-# %%
 texts = birds.caption(birds.sample(4000, generator=generator(0)), generator=generator(10))
 familiar = set(texts)
 held_out = birds.caption(birds.sample(600, generator=generator(1)), generator=generator(11))
@@ -318,12 +314,13 @@ for text in held_out[:4]:
 print(f"\n{len(texts)} captions to train on, {len(held_out)} new ones to test on, {len(letters) - 4} characters")
 
 # %% [markdown]
-# **The unit of measurement.** The loss is the mean of $-\log p(w_t \mid w_{<t})$: in nats with the natural logarithm, in **bits** with
-# $\log_2$. Two bits per character means: on average as unsure as between four equally likely characters. Perplexity is
-# that number of choices, $2^{\text{bits}}$.
+# **The unit of measurement.** The loss is the mean of $-\log p(w_t \mid w_{<t})$: in nats with the natural logarithm,
+# in **bits** with $\log_2$. Two bits per character means: on average as unsure as between four equally likely
+# characters. Perplexity is that number of choices, $2^{\text{bits}}$.
 #
-# **The opponent.** An $n$-gram model counts what followed the last $n-1$ characters. Longer contexts are rarer, so each order leans on the
-# one below it, the more the fewer counts it has (Witten and Bell 1991). With $n = 2$ it is the *bigram* model.
+# **The opponent.** An $n$-gram model counts what followed the last $n-1$ characters. Longer contexts are rarer, so
+# each order leans on the one below it, the more the fewer counts it has (Witten and Bell 1991). With $n = 2$ it is
+# the *bigram* model.
 
 
 # %%
@@ -356,10 +353,11 @@ print("bits per character, n = 1 to 6:", "  ".join(f"{b:.2f}" for b in char_ngra
 
 
 # %% [markdown]
-# Now the LSTM: 128 units, 250 steps on batches of 32 captions. Padding is left out of the mean (`ignore_index`). Expected time: 8 s.
+# Now the LSTM: 128 units, 250 steps on batches of 32 captions. Padding is left out of the mean (`ignore_index`).
+# Expected time: 8 s.
 
 
-# %%
+# %% tags=["nbval-ignore-output"]
 def next_token_loss(logits, ids):
     """Mean cross-entropy (nats) of tokens 2 ... T of ids (N, T), from logits (N, T-1, V); padding does not count."""
     return F.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten(), ignore_index=Vocabulary.pad)
@@ -388,8 +386,6 @@ def bits_per_token(net, texts, vocabulary):
 
 
 writer, curve = fit_language(texts, letters, steps=250, hidden=128, label="character model")
-
-# %% tags=["nbval-ignore-output"]
 lstm_bits = bits_per_token(writer, held_out, letters)
 fig, axes = figure(1, 2, width=9.2, height=3.1)
 axes[0].bar(range(1, 7), char_ngrams, color=PALETTE[5], edgecolor="black", label="n-gram")
@@ -405,18 +401,20 @@ show(fig, alt="Left, bars of bits per character of n-gram models, from about 4 a
      "them all near 0.43. Right, the LSTM's training curve falls below the bigram's level within the first steps.")  # fmt: skip
 
 # %% [markdown]
-# An $n$-gram needs a table that grows with every possible context, and beyond $n = 5$ it hardly improves, since most long
-# contexts occur once. The LSTM's state is as wide at character 60 as at character 3, and it shares what it learns between contexts.
+# An $n$-gram needs a table that grows with every possible context, and beyond $n = 5$ it hardly improves, since most
+# long contexts occur once. The LSTM's state is as wide at character 60 as at character 3, and it shares what it
+# learns between contexts.
 #
 # ### Writing: the temperature
 #
-# To write, draw a character, feed it back, repeat. How bold the draw is, a temperature $\tau$ decides: $p_\tau = \mathrm{softmax}(z/\tau)$. There
-# is a neat way to draw from it without computing a softmax. Add independent noise from the Gumbel distribution,
-# $g = -\log(-\log u)$, and take the largest:
+# To write, draw a character, feed it back, repeat. How bold the draw is, a temperature decides:
+# $p_\tau = \mathrm{softmax}(z/\tau)$. There is a neat way to draw from it without computing a softmax. Add independent noise
+# from the Gumbel distribution, $g = -\log(-\log u)$, and take the largest:
 #
 # $$\arg\max_w\ \big(z_w + \tau\, g_w\big) \;\sim\; \mathrm{softmax}(z/\tau)$$
 #
-# (Gumbel 1954; Maddison et al. 2014). It also makes the limit plain: at $\tau = 0$ the noise is gone, and what is left is the argmax.
+# (Gumbel 1954; Maddison et al. 2014). It also makes the limit plain: at $\tau = 0$ the noise is gone, and what is
+# left is the argmax.
 
 
 # %%
@@ -468,11 +466,13 @@ near = [write(writer, letters, 1, temperature=1e-4, draw=generator(seed)) for se
 assert all(samples == cold[0][:1] for samples in near)  # and the limit is reached continuously
 
 # %% [markdown]
-# At 1 the words are words; the measured share is 0.98 to 0.99 over three training seeds. Above it the spelling goes, below it
-# the variety. At 0 one sentence remains, for ever.
+# At 1 the words are words: 98 to 99 % of them over three training seeds. Above it the spelling goes, below it the
+# variety. At 0 one sentence remains, and a strange one: in this run the likeliest character, taken at every step,
+# goes in circles. The likeliest *text* is something else than a chain of likeliest characters, and neither is
+# typical.
 #
-# **Do the sentences mean anything?** Each character is drawn from what is locally likely. A caption of the kit
-# never speaks of the same part twice. Do the samples?
+# **Do the sentences mean anything?** Each character is drawn from what is locally likely. A caption of the kit never
+# speaks of the same part twice. Do the samples?
 
 # %% tags=["nbval-ignore-output"]
 PARTS = {"wing": {"wing", "wings"}, "head": {"head", "crown"}, "belly": {"belly", "breast", "underside"}, "beak": {"beak", "bill"}}
@@ -486,15 +486,15 @@ def repeats_a_part(text):
 samples = write(writer, letters, 400, temperature=1.0, draw=generator(4))
 slips = [text for text in samples if repeats_a_part(text)]
 print(f"captions of the grammar that describe a part twice: {sum(map(repeats_a_part, texts))} of {len(texts)}")
-print(f"samples that do: {len(slips)} of {len(samples)}, such as")
+print(f"samples that do: {len(slips) / len(samples):.0%}, such as")
 for text in slips[:3]:
     print("    ", text)
 assert sum(map(repeats_a_part, texts)) == 0 and len(slips) > 0
 
 # %% [markdown]
-# There it is, Shakespeare's problem in miniature: well formed word by word, and forgetful of what the sentence has already
-# claimed. Remembering which parts have been named takes longer to learn than spelling does, because it is
-# worth fewer bits.
+# Shakespeare's problem in miniature: well formed word by word, forgetful of what the sentence has already claimed (24
+# to 31 % of the samples over three training seeds). Remembering which parts have been named takes longer to learn
+# than spelling does, because it is worth fewer bits.
 #
 # Move the sliders: how sure is the model after a given beginning, and what does the temperature make of it?
 
@@ -510,10 +510,11 @@ def next_character(start, temperature):
     order = p.argsort(descending=True)[:14]
     names = {" ": "space", "<eos>": "end"}
     fig, ax = figure(width=7.2, height=2.6)
-    ax.bar(range(len(order)), p[order], color=PALETTE[1], edgecolor="black")
+    ax.bar(range(len(order)), p[order].numpy(), color=PALETTE[1], edgecolor="black")
     ax.set_xticks(range(len(order)), [names.get(letters.tokens[i], letters.tokens[i]) for i in order.tolist()])
     sample = write(writer, letters, 1, temperature=temperature, draw=generator(7), start=start)[0]
-    ax.set(ylim=(0, 1), xlabel="next character", ylabel="probability", title=f"after “{start}”, temperature {temperature:g}\n{sample[:88]}")
+    ax.set(ylim=(0, 1), xlabel="next character", ylabel="probability", title=f"after “{start}”, temperature {temperature:g}")
+    ax.text(0.98, 0.85, textwrap.fill("sample: " + sample[:150], 48), transform=ax.transAxes, ha="right", va="top", fontsize=9)
     return fig
 
 
@@ -528,13 +529,14 @@ explore(
 # %% [markdown]
 # ### Words instead of characters
 #
-# The standard exam for word models was the Penn Treebank: a million words of newspaper text, 10,000 word forms, scored by **perplexity**.
-# It was also one of the three tasks by which Józefowicz et al. (2015) ranked their ten thousand evolved cells, next to
-# arithmetic and XML (lecture 4). A large regularised LSTM reached 78.4 there (Zaremba et al. 2014).
-# Our stand-in is the caption grammar, with 47 words. The figures do not compare; the procedure is the same.
+# The standard exam for word models was the Penn Treebank: a million words of newspaper text, 10,000 word forms,
+# scored by **perplexity**. It was also one of the three tasks by which Józefowicz et al. (2015) ranked their ten
+# thousand evolved cells, next to arithmetic and XML (lecture 4). A large regularised LSTM reached 78.4 there (Zaremba
+# et al. 2014). Our stand-in is the caption grammar, with 47 words. The figures do not compare; the procedure is the
+# same.
 #
-# The same experiment answers a question about architecture: is it worth **stacking** layers? One, two and three layers
-# of 64 units, the same number of steps. Expected time: 7 s.
+# The same experiment answers a question about architecture: is it worth **stacking** layers? One, two and three
+# layers of 64 units, the same number of steps. Expected time: 7 s.
 
 # %% tags=["covers:A-58", "covers:A-31", "nbval-ignore-output"]
 lexis = Vocabulary.of(texts)
@@ -550,18 +552,22 @@ assert max(stacks) < min(perplexity[f"{n}-gram"] for n in (1, 2, 3, 4))
 assert max(stacks) - min(stacks) < 0.25  # depth decides nothing here
 
 # %% [markdown]
-# Every LSTM beats every table, and depth hardly changes the figure: 3.05 to 3.2 for one to three layers over two seeds. This grammar has no hierarchy that a second
-# layer could specialise in, and what is left of the perplexity is not ignorance: the author of a caption is free to say "tiny"
-# or "little", the wing first or the crown. No model can predict a free choice; a perplexity has a floor above 1. On the Treebank, two layers
-# are better than one.
+# Every LSTM beats every table, and depth hardly changes the figure: 3.07 to 3.19 for one to three layers over three
+# seeds. This grammar has no hierarchy that a second layer could specialise in, and what is left of the perplexity is
+# not ignorance: the author of a caption is free to say "tiny" or "little", the wing first or the crown. No model can
+# predict a free choice; a perplexity has a floor above 1. On the Treebank, two layers are better than one.
 #
 # ### Brackets that must close
 #
-# The XML task asks for a memory with an order: tags close **last in, first out**. The model reads `<ab><c></c></ab>` character by
-# character and predicts the next one; nobody tells it about stacks. This needs more steps than a lecture has time for,
-# so the weights come from a file.
+# The XML task asks for a memory with an order: tags close **last in, first out**. The model reads `<ab><c></c></ab>`
+# character by character and predicts the next one; nobody tells it about stacks. This needs more steps than a lecture
+# has time for, so the weights come from a file.
+#
+# What must be right is the *name* of a closing tag, up to its `>`: after every `</` we see whether the likeliest
+# characters are those. The opponent closes the tag that was *opened last*. Without a stack that is a fair guess: it
+# is right when no tag came in between, and wrong when one did.
 
-# %%
+# %% tags=["covers:A-57"]
 DATA = Path("../../data/unit01")
 
 
@@ -578,14 +584,6 @@ tagger = LanguageModel(len(marks)).eval()
 tagger.load_state_dict(weights)
 documents = xml(600, 3, generator=generator(1))
 print("\n".join(max(documents[i : i + 20], key=len) for i in (0, 20, 40)))
-
-
-# %% [markdown]
-# What must be right is the *name* of a closing tag, up to its `>`: after every `</` we see whether the likeliest characters
-# are those. The opponent closes the tag that was *opened last*. Without a stack that is a fair guess: it is right
-# when no tag came in between, and wrong when one did.
-
-# %% tags=["covers:A-57"]
 TAG = re.compile(r"<(/?)([a-e]+)>")
 
 
@@ -625,8 +623,8 @@ assert set(shallow) == {1, 2, 3} and min(model for model, _ in shallow.values())
 assert deep[2][0] < 0.8
 
 # %% [markdown]
-# Up to the depth of its training the network closes its tags in order. Two levels deeper the order falls apart: the newest
-# tags are closed well, the older ones are lost. It has learned three places to keep a name, not the idea of a
+# Up to the depth of its training the network closes its tags in order. Two levels deeper the order falls apart: the
+# newest tags are closed well, the older ones are lost. It has learned three places to keep a name, not the idea of a
 # stack. The characters' own probabilities show it:
 
 # %%
@@ -642,7 +640,7 @@ for ax, line, title in zip(
     name_of_closing = torch.zeros(len(line), dtype=torch.bool)
     for start, end, _, _ in closings(line):
         name_of_closing[start:end] = True
-    places = torch.arange(len(line))
+    places, name_of_closing, p = np.arange(len(line)), name_of_closing.numpy(), p.numpy()
     ax.bar(places[~name_of_closing], p[~name_of_closing], color="lightgrey", edgecolor="grey", label="any other character")
     ax.bar(places[name_of_closing], p[name_of_closing], color=PALETTE[2], edgecolor="black", hatch="//", label="name of a closing tag")
     ax.set_xticks(places, list(line))
@@ -653,13 +651,13 @@ show(fig, alt="Bars of the probability of each true character of two documents. 
      "near 1. In the one five deep, the first closing names are likely and those of the outer tags are not.")  # fmt: skip
 
 # %% [markdown]
-# ## 4 · A picture in, a sentence out
+# ## 4. A picture in, a sentence out
 #
 # Image captioning maps one input to many outputs. Of the picture, a CNN makes features; a language model is then made
 # to depend on them: $p(w_t \mid w_{<t}, \text{picture})$. Same loss, same sampler.
 #
-# The kit's birds have a known truth: four parts with a colour each (nine colours), and captions that state
-# them in many ways. So whether a caption is *right* is a number, not a matter of taste.
+# The kit's birds have a known truth: four parts with a colour each (nine colours), and captions that state them in
+# many ways. So whether a caption is *right* is a number, not a matter of taste.
 
 # %%
 FACTS = ("body", "wing", "head", "belly")
@@ -671,13 +669,13 @@ others = birds.caption(flock, facts=FACTS, generator=generator(23))
 
 
 def picture(ax, image, title=""):
-    ax.imshow((image.permute(1, 2, 0) + 1) / 2, interpolation="nearest")
+    ax.imshow(((image.permute(1, 2, 0) + 1) / 2).numpy(), interpolation="nearest")
     ax.set_axis_off()
     ax.set_title(title, fontsize=9, fontweight="normal")
 
 
 def wrapped(text, width=24):
-    return textwrap.fill(text, width)
+    return textwrap.fill(text.replace(" ,", ","), width)
 
 
 fig, axes = figure(1, 4, width=9.2, height=3.2)
@@ -688,22 +686,19 @@ show(fig, alt="Four rendered birds of 32 by 32 pixels, each with two captions th
 # %% [markdown]
 # ### The captioner
 #
-# Two pieces. The eye cuts the picture into a grid of 4 × 4 cells and describes each by a vector $a_k$, which also
-# knows its place:
+# Two pieces. The **eye** cuts the picture into a grid of 4 × 4 cells and describes each by a vector $a_k$, which also
+# knows its place. The **writer** is a GRU that receives, at each step, the previous word and something *seen*: here
+# the same vector at every step, made from the whole grid (after "show and tell", Vinyals et al. 2015, where it
+# entered at the first step only).
 
 # %%
-print(inspect.getsource(GridEncoder.__init__).strip())
-
-# %% [markdown]
-# The writer is a GRU that receives, at each step, the previous word and something *seen*. Here, what it sees is the same at every step: one
-# vector made from the whole grid (after "show and tell", Vinyals et al. 2015, where it entered at the first step only).
-
-# %%
+print(inspect.getsource(GridEncoder.__init__))
 print("".join(inspect.getsource(getattr(Captioner, name)) + "\n" for name in ("read", "step", "forward")))
 
 # %% [markdown]
-# First a short run from scratch, live: 200 steps on fresh birds, with the true previous word as input (**teacher forcing**).
-# Expected time: 7 s.
+# First a short run from scratch, live: 200 steps on fresh birds, with the true previous word as input (**teacher
+# forcing**). Expected time: 6 s. Then the same network after 5,000 such steps, from a file. Both are judged on 400
+# new birds: by the loss, and by the facts in their greedy captions, read back by the grammar's parser.
 
 # %% tags=["nbval-ignore-output"]
 weights, terms = shipped("captioner_tell")
@@ -721,12 +716,7 @@ def caption_loss(step):
 
 records = train(novice.parameters(), caption_loss, steps=200, lr=3e-3, label="captioner, from scratch")
 
-# %% [markdown]
-# And the same network after 5,000 such steps, from a file (`benchmarks/train_captioner.py`, command below). Both are judged on 400 new birds:
-# by the loss, and by the facts in their greedy captions, read back by the grammar's parser.
 
-
-# %%
 def reference_loss(net):
     ids = terms.batch(references, bos=True, eos=True).ids
     with torch.no_grad():
@@ -773,19 +763,21 @@ for level, style, text in (
     ax.axhline(level, color="black", linestyle=style, linewidth=1.2, label=f"{text}, {level:.2f}")
 ax.set(xlabel="step", ylabel="loss (nats per word)", ylim=(0, None), title="First the language, then the sight")
 ax.legend(loc="upper right", bbox_to_anchor=(1, 0.9))
-show(fig, alt="Training loss against the step: it falls below the unigram entropy of 3.2 within a few steps and then levels off near 0.85, at "
+show(fig, alt="Training loss against the step: it falls below the unigram entropy of 3.2 within a few steps and slows down near 0.87, at "
      "the line of the shipped loss plus the price of four unknown colours.")  # fmt: skip
 
 # %% [markdown]
-# The live run has learned to write: its captions are grammatical, and their colours are guesses. The level at which it halts can be
-# computed. A caption names four colours out of nine, so a writer that has not looked pays $4 \ln 9 = 8.8$ nats too much per caption;
-# over 18 words that is 0.48 nats per word. Add this to the loss of the trained captioner: there is the plateau. **Language comes
-# first, sight later**, since spelling pays at every word and looking only at four.
+# The live run has learned to write: its captions are grammatical, and their colours are little better than guesses
+# (one in nine, 11 %, would be right by chance; it had 16 to 18 % over three seeds). The level where its descent slows
+# down can be computed. A caption names four colours out of nine, so a writer that has not looked pays $4 \ln 9 = 8.8$
+# nats too much per caption; over 18 words that is 0.49 nats per word. Added to the loss of the trained captioner it
+# makes 0.87 (live runs of three seeds: 0.86 to 0.87). **Language comes first, sight later**: writing well pays at
+# every word, looking at four of them.
 
 # %% tags=["nbval-ignore-output"]
 plateau = loss_teller + 4 * math.log(9) / mean_length
-print(f"predicted plateau {plateau:.2f} nats, live run {loss_novice:.2f} nats")
-assert abs(loss_novice - plateau) < 0.1
+print(f"language without sight {plateau:.2f} nats, live run {loss_novice:.2f} nats")
+assert abs(loss_novice - plateau) < 0.06
 
 fig, axes = figure(2, 4, width=9.2, height=5.2)
 for n, (ax, text) in enumerate(zip(axes.flat, greedy(teller, pictures[:8]))):
@@ -796,15 +788,17 @@ show(fig, alt="Eight rendered birds, each under the caption that the trained net
 # %% [markdown]
 # ### Feeding the previous word back
 #
-# Captioning *is* one input, many outputs. We framed it as many inputs, many outputs, by giving each step the word before. The lecture notes
-# of Spanakis and Driessens call such a choice of scenario a matter of easier training or better results. What does it buy?
+# Captioning *is* one input, many outputs. We framed it as many inputs, many outputs, by giving each step the word
+# before. The slides of Spanakis and Driessens recommend choosing the scenario that trains more easily or does better.
+# What does this one buy?
 #
-# Without the previous word the writer must say $p(w_t \mid \text{picture})$ for every position on its own. The product of those is not the
-# chain rule: it is right only if the words were independent given the picture. They are not, because the author chose the *wording*: once
-# "a belly" is written, "that is" may follow, and "breast" is out of the question.
+# Without the previous word the writer must say $p(w_t \mid \text{picture})$ for every position on its own. The
+# product of those is not the chain rule: it is right only if the words were independent given the picture. They are
+# not, because the author chose the *wording*: once "a belly" is written, "that is" may follow, and "breast" is out of
+# the question.
 #
-# A fair comparison takes equal parameters. Both writers get the trained eye's summary $v$ of the picture; the one without feedback
-# has no word vectors and therefore a wider state. Expected time: 8 s.
+# A fair comparison takes equal parameters. Both writers get the trained eye's summary $v$ of the picture; the one
+# without feedback has no word vectors and therefore a wider state. Expected time: 7 s.
 
 
 # %%
@@ -848,7 +842,7 @@ for name, hidden, feedback in (("with the previous word", 96, True), ("without i
         batch = torch.randint(0, len(ids_train), (64,), generator=rows)
         return next_token_loss(net(v_train[batch], ids_train[batch, :-1])[0], ids_train[batch])
 
-    train(net.parameters(), loss, steps=300, lr=5e-3, label=name)
+    train(net.parameters(), loss, steps=300, lr=1e-2, label=name)
     with torch.no_grad():
         perplexities[name] = math.exp(next_token_loss(net(v_test, ids_test[:, :-1])[0], ids_test).item())
     writers[name], sizes[name] = net, sum(weight.numel() for weight in net.parameters())
@@ -858,10 +852,11 @@ assert perplexities["with the previous word"] < perplexities["without it"] / 2
 
 
 # %% [markdown]
-# Perplexity does not say what goes wrong. Samples do: let both write for the same bird, at temperature 1.
+# Over three seeds: 1.63 to 1.64 with the previous word, 8.9 to 9.0 without it. What goes wrong, samples show: let
+# both write for the same bird, at temperature 1.
 
 
-# %%
+# %% tags=["nbval-ignore-output"]
 @torch.no_grad()
 def tell(net, v, *, temperature, draw, limit=24):
     """Captions written from summaries v (N, D)."""
@@ -873,7 +868,6 @@ def tell(net, v, *, temperature, draw, limit=24):
     return [terms.decode(row) for row in torch.cat(written, 1)]
 
 
-# %% tags=["nbval-ignore-output"]
 print(references[0], "  (reference)\n")
 pairs_of_words = {pair for text in references + others for pair in zip(tokenise(text), tokenise(text)[1:])}
 for name, net in writers.items():
@@ -885,21 +879,25 @@ for name, net in writers.items():
     print(f"     {sum(pair in pairs_of_words for pair in steps) / len(steps):.0%} of neighbouring words are neighbours in the grammar\n")
 
 # %% [markdown]
-# Without feedback each position is drawn as if the others had not been: five paraphrases shuffled into one. The colours are in
-# there, the sentence is not.
+# Without feedback each position is drawn as if the others had not been: many paraphrases shuffled into one. Training
+# longer does not help: what is missing is not skill, it is the information which words were chosen.
 #
-# The price of feedback: in training the previous word is always the true one, in writing it is the model's own, mistakes
-# included.
+# The price of feedback: in training the previous word is always the true one, in writing it is the model's own,
+# mistakes included.
 #
-# ## 5 · Look where you write
+# ## 5. Look where you write
 #
-# One vector for the whole picture must hold everything, whatever the next word is going to be. *Show, attend and tell* (Xu et al. 2015) lets the
-# writer look again before each word. The state asks a question $q_t = W_q h_{t-1}$, each cell of the grid answers with a score, the
-# scores become weights, and what is seen is the weighted mean:
+# One vector for the whole picture must hold everything, whatever the next word is going to be. *Show, attend and
+# tell* (Xu et al. 2015) lets the writer look again before each word. The state asks a question $q_t = W_q h_{t-1}$,
+# each cell of the grid answers with a score, the scores become weights, and what is seen is the weighted mean:
 #
 # $$\alpha_{tk} = \mathrm{softmax}_k\!\Big(\frac{q_t^\top a_k}{\sqrt D}\Big), \qquad c_t = \sum_{k=1}^{16} \alpha_{tk}\, a_k .$$
 #
-# (Their score is a small network of $a_k$ and $h_{t-1}$; the dot product is the cheaper cousin. Lecture 6 takes attention apart.)
+# (Their score is a small network of $a_k$ and $h_{t-1}$; the dot product is the cheaper cousin. Lecture 6 takes
+# attention apart.)
+#
+# A cell has seen its own 8 × 8 pixels and nothing else, so the weights say honestly where the colour was read. Below,
+# for each word that names a colour: bright cells are where the writer looked when it chose that word.
 
 # %%
 print(inspect.getsource(Captioner.look))
@@ -907,13 +905,6 @@ weights, same_terms = shipped("captioner_attend")
 assert same_terms.tokens == terms.tokens
 watcher = Captioner(len(terms), attention=True).eval()
 watcher.load_state_dict(weights)
-
-# %% [markdown]
-# A cell has seen its own 8 × 8 pixels and nothing else, so the weights say honestly where the colour was read. Below, for each word that
-# names a colour: bright cells are where the writer looked when it chose that word.
-
-
-# %%
 NOUNS = {"bird": "body", "body": "body", "wing": "wing", "wings": "wing", "head": "head", "crown": "head"}
 NOUNS |= {"belly": "belly", "breast": "belly", "underside": "belly"}
 
@@ -943,7 +934,7 @@ def look_at(axes, image, caption, attention):
             continue
         t, part = spot
         share = attention[t].view(4, 4)
-        light = 0.12 + 0.88 * share / share.max()
+        light = 0.3 + 0.7 * share / share.max()
         dimmed = (image + 1) / 2 * light.repeat_interleave(8, 0).repeat_interleave(8, 1) * 2 - 1
         picture(ax, dimmed, f"“{tokenise(caption)[t]}” ({part})\nlargest weight {share.max():.2f}")
         row, column = divmod(int(share.argmax()), 4)
@@ -959,12 +950,12 @@ show(fig, alt="Three birds with their captions; beside each, the picture dimmed 
      "colour words. The bright cell lies on the tail for the body's colour and on the belly, head and wing for theirs.")  # fmt: skip
 
 # %% [markdown]
-# To make a number of it, the kit tells where each part *is*: render the same bird in the same style with one part in another
-# colour, and see which pixels change. A cell belongs to a part that fills at least an eighth of it. How much of the
-# attention falls on the cells of the part that the word names?
+# To make a number of it, the kit tells where each part *is*: render the same bird in the same style with one part in
+# another colour, and see which pixels change. A cell belongs to a part that fills at least an eighth of it. How much
+# of the attention falls on the cells of the part that the word names?
 
 
-# %%
+# %% tags=["covers:A-61"]
 def cells_of(flock, part):
     """Cells (N, 16) bool that the part fills to an eighth or more."""
     repainted = [{**bird, part: birds.NAMES[part][(birds.NAMES[part].index(bird[part]) + 3) % 9]} for bird in flock.names()]
@@ -979,8 +970,6 @@ for n, story in enumerate(stories):
         mass[named].append(torch.stack([looked.attention[n, t][territory[part][n]].sum() for part in FACTS]))
 matrix = torch.stack([torch.stack(mass[named]).mean(0) for named in FACTS])
 by_chance = torch.tensor([territory[part].float().mean() for part in FACTS])
-
-# %% tags=["covers:A-61"]
 fig, ax = figure(width=6.2, height=3.4)
 heatmap(ax, matrix, label="share of the attention", xlabel="cells of this part (and what a blind look would give)", ylabel="the word names the colour of",
         xticks=[f"{part}\n({share:.2f})" for part, share in zip(FACTS, by_chance.tolist())], yticks=list(FACTS), title="Where the writer looks")  # fmt: skip
@@ -994,10 +983,16 @@ print(f"facts right: {right_watcher:.1%} with attention, {right_teller:.1%} with
 print(f"parameters: {sum(w.numel() for w in watcher.parameters()):,} and {sum(w.numel() for w in teller.parameters()):,}")
 assert bool((matrix.diagonal() > 0.5).all()) and bool((matrix.diagonal() > 3 * by_chance).all())
 assert right_watcher >= 0.90
+tail_column = [0 if bird["facing"] == "right" else 3 for bird in truth]
+of_body = [(n, t) for n, story in enumerate(stories) for t, named in colour_words(story) if named == "body"]
+at_tail = sum(int(looked.attention[n, t].argmax()) % 4 == tail_column[n] for n, t in of_body) / len(of_body)
+print(f"brightest cell for the colour of the body in the outermost column on the tail's side: {at_tail:.0%}")
+assert at_tail > 0.5
 
 # %% [markdown]
-# Nobody told the network where a bird's head is. The loss on words alone made it look there. And for the colour of the *body* it
-# looks at the tail: in the middle of the bird the body's cells also hold wing and belly, at the tail there is nothing else.
+# Nobody told the network where a bird's head is. The loss on words alone made it look there. And for the colour of
+# the *body* it looks at the tail: in the middle of the bird the body's cells also hold wing and belly, at the tail
+# there is nothing else.
 #
 # (Cells hold more than one part, so the columns overlap; a row need not sum to 1.)
 #
@@ -1009,7 +1004,7 @@ def describe(body, wing, head, belly):
     bird = birds.Attributes.of([{"body": body, "wing": wing, "head": head, "belly": belly, "size": "large", "beak": "long", "facing": "right"}])
     image = birds.render(bird, generator=generator(3))
     caption = watcher.greedy(image, bos=terms.bos, eos=terms.eos)
-    fig, axes = figure(1, 5, width=9.2, height=2.4)
+    fig, axes = figure(1, 5, width=9.2, height=2.9)
     look_at(axes, image[0], terms.decode(caption.ids[0]), caption.attention[0])
     return fig
 
@@ -1028,49 +1023,46 @@ explore(
 # ## What to remember
 #
 # 1. A bag of words is blind to order, by proof; a recurrent state is not. But what it takes from the last state alone must survive every
-#    step: over 30 words the gradient at the first one was at least ten thousand times smaller than with pooled states.
+#    step: over 30 words the gradient at the first one was a million times smaller than with pooled states.
 # 2. A language model is the chain rule plus a recurrent network. Its loss in bits has a floor: the freedom of the author.
 # 3. Sampling at temperature $\tau$ is an argmax with noise of size $\tau$. At 0 nothing is random; above 1 spelling goes first.
 # 4. Well-formed is not meaningful, and closing tags in order is not a stack: test beyond the depth, and beyond the statistic, that was trained.
 # 5. A captioner is a language model that sees. Give it the previous word, and let it look where it writes.
 #
-# *Adam* did all the training here. What the other entries of the optimiser menu (SGD, momentum, RMSProp, Adagrad) do is the subject of
-# lecture 7.
+# *Adam* did all the training here. What the other entries of the optimiser menu (SGD, momentum, RMSProp, Adagrad) do
+# is the subject of lecture 7.
 #
 # ## Quiz
 #
-# <details><summary>1. A bag-of-words model reaches 50 % on the order pairs. Would bigrams of words (pairs of neighbours) as features help?</summary>
+# **1.** A bag of words is right about half of the order pairs. Would pairs of neighbouring words as features help?
+# <details><summary>Answer</summary>Yes: "not bad" and "not good" are different features, so the two members of a pair
+# no longer have equal inputs. But each pair of words must have occurred in training, and a single word between "not"
+# and its adjective breaks it. A recurrent state has no fixed window.</details>
 #
-# Yes: "not bad" and "not good" are different features, so the two members of a pair no longer have equal inputs. But "was really good , not bad at all" also needs the
-# pair (not, bad) to have been seen in training, and a clause between "not" and its word breaks it. The recurrent state has no fixed window.
-# </details>
+# **2.** A character model needs 0.43 bits per character for captions of 63 characters. How probable is a typical
+# caption?
+# <details><summary>Answer</summary>About 2 to the power of −0.43 × 63 = −27: one in 130 million. Roughly as many
+# descriptions are typical. Few bits per character are compatible with a great variety of texts.</details>
 #
-# <details><summary>2. A character model has 0.43 bits per character on captions that are 63 characters long. What is the probability of a typical caption?</summary>
+# **3.** Why does the captioner's loss slow down near 0.87 nats, far below the unigram entropy of 3.2?
+# <details><summary>Answer</summary>The grammar can be learned from the previous words alone, without the picture.
+# What then is too much is the price of not seeing: 4 ln 9 nats per caption for four colours out of nine.</details>
 #
-# About $2^{-0.43 \times 63} = 2^{-27}$, one in 130 million. There are that many ways, roughly, to describe a bird in this grammar. Low bits per character are
-# compatible with a great variety of texts.
-# </details>
+# **4.** The writer without feedback has a state, and the state changes from step to step. Why can it still not write?
+# <details><summary>Answer</summary>Its state is a function of the picture and the step number only. The choice made
+# at step t (which paraphrase was drawn) never enters it, so step t+1 cannot agree with that choice.</details>
 #
-# <details><summary>3. Why does the captioner's loss halt at 0.85 nats for a while, and not at the unigram entropy of 3.2?</summary>
-#
-# Because the grammar is learned first, from the previous words alone. What then remains too much is the price of not seeing: $4\ln 9$ nats per caption for four colours out of nine.
-# </details>
-#
-# <details><summary>4. The writer without feedback has a GRU, so its state at step t does "know" t. Why can it still not write?</summary>
-#
-# Its state is a function of the picture and the step only. The random choice made at step t (which paraphrase) never enters the state, so step t+1 cannot agree with it.
-# </details>
-#
-# <details><summary>5. You want captions with the greedy rule but of a different wording each time. What do you change?</summary>
-#
-# Draw instead of taking the maximum: a temperature above 0. All facts should stay right as long as the colour words are nearly certain, since a temperature hardly moves a
-# distribution that is close to one-hot.
-# </details>
+# **5.** You want captions that are right, and worded differently each time. What do you change in the greedy
+# captioner?
+# <details><summary>Answer</summary>Draw at a low temperature. The wording varies, since its words have many likely
+# values; the colours hardly do, since a low temperature does little to a distribution that is close to one-hot.
+# Measured at 0.5 on 400 birds: 99 % of the facts right, in 190 patterns of words instead of 40; at 1, 95 %.</details>
 #
 # ## Exercises
 #
-# In the assignment of this unit: `sampler` (temperature in its other form, with a cut to the k likeliest), `masked_loss` (what `ignore_index` did here, by hand),
-# `dot_attention` and `additive_attention` (with masks), `bidirectional_readout` (which states are "last" when the text is read both ways).
+# In the assignment of this unit: `sampler` (temperature in its other form, with a cut to the k likeliest),
+# `masked_loss` (what `ignore_index` did here, by hand), `dot_attention` and `additive_attention` (with masks),
+# `bidirectional_readout` (which states are "last" when the text is read both ways).
 #
 # ## References
 #

@@ -275,11 +275,11 @@ assert exact_match(translator) >= 0.95 and translate(translator, asked)[0][0] ==
 # %% [markdown]
 # Cho et al., who introduced both the encoder-decoder and the GRU, did one thing differently: their decoder sees the source's vector at
 # *every* step, not only at the first. That is six lines. The cell is the GRU of notebook 3, three blocks of weights where an LSTM has four.
-# (Theirs applies the reset gate before the matrix product; torch's after.)
+# (Theirs applies the reset gate before the matrix product, torch's after; and in theirs the output layer sees the vector, too.)
 
 # %% tags=["model"]
 class Reminded(Seq2Seq):
-    """The decoder reads the encoder's last state again at every step (Cho et al. 2014, eq. 2 and appendix A.1)."""
+    """The decoder reads the encoder's last state again at every step (Cho et al. 2014, section 2.2)."""
 
     def __init__(self, symbols: int, out_symbols: int, width: int, **options) -> None:
         super().__init__(symbols, out_symbols, width, extra=width, **options)
@@ -327,13 +327,18 @@ def strings(low: int, high: int, seed: int, *, letters: int = 26, n: int = 32):
     return draw
 
 
-def score(net: Seq2Seq, length: int, *, letters: int = 26) -> tuple[float, float]:
-    """Over 256 new strings: share of letters right, and share of steps whose largest weight is on the mirrored position."""
+def score(net: Seq2Seq, length: int, *, letters: int = 26) -> float:
+    """Share of letters right over 256 new strings."""
     source, lengths, target = strings(length, length, 1000 + length, letters=letters, n=256)()
-    tokens, maps = greedy(net, source, lengths, length)
-    mirror = torch.arange(length).flip(0)
-    hits = float("nan") if maps is None else (maps.argmax(-1) == mirror).float().mean().item()
-    return (tokens == target).float().mean().item(), hits
+    return (greedy(net, source, lengths, length)[0] == target).float().mean().item()
+
+
+def peaks_at(net: Seq2Seq, length: int, shift: int = 0) -> float:
+    """Share of steps whose largest weight lies `shift` positions right of the letter to be written."""
+    source, lengths, _ = strings(length, length, 1000 + length, n=256)()
+    wanted = torch.arange(length).flip(0) + shift
+    inside = wanted < length  # the last letter, written first, has no right neighbour
+    return (greedy(net, source, lengths, length)[1].argmax(-1) == wanted)[:, inside].float().mean().item()
 
 
 # %%
@@ -348,7 +353,7 @@ def short_run(net: Seq2Seq, label: str, seed: int = 0, steps: int = 500) -> Seq2
 with seeded(0):
     fixed = Seq2Seq(len(LETTERS), len(LETTERS), 32)
 short_run(fixed, "fixed vector")
-fixed_short = [score(fixed, n, letters=8)[0] for n in SHORT]
+fixed_short = [score(fixed, n, letters=8) for n in SHORT]
 print(*(f"length {n:2d}: {right:.2f} of the letters right" for n, right in zip(SHORT, fixed_short)), sep="\n")
 assert fixed_short[0] > 0.9 > 0.7 > fixed_short[-1]
 
@@ -376,15 +381,15 @@ def shipped(net: nn.Module, file: str, name: str) -> nn.Module:
 
 
 fixed_long = shipped(Seq2Seq(30, 30, 48, both_ways=True), "reversal.safetensors", "fixed")
-fixed_right = [score(fixed_long, n)[0] for n in LONG]
+fixed_right = [score(fixed_long, n) for n in LONG]
 print("length       ", *(f"{n:5d}" for n in LONG))
 print("letters right", *(f"{right:5.2f}" for right in fixed_right))
 drops = [run[0] - run[-1] for run in RECORDED["lengths"]["right"]["fixed"]]
 print("fall from length 5 to 40, three seeds:", *(f"{d:.2f}" for d in drops))
-assert fixed_right[0] > 0.8 and fixed_right[-1] < 0.3 and min(drops) > 0.5
+assert fixed_right[0] > 0.7 and fixed_right[-1] < 0.2 and min(drops) > 0.5
 
 # %% [markdown]
-# Same weights, same task, and the score falls from nearly all to little more than guessing (1/26 = 0.04). The fixed vector has 48
+# Same weights, same task, and the score falls from four letters in five to one in eight (guessing: 1/26 = 0.04). The fixed vector has 48
 # numbers whether the string has 5 letters or 40, and 40 letters are $40\log_2 26=188$ bits. *Can we do better?*
 #
 # ## 4. Attention: a new vector for every output step
@@ -459,7 +464,7 @@ class Attentive(Seq2Seq):
 # The short run of section 3 again, now with attention and an encoder that reads both ways: about 3 seconds.
 with seeded(0):
     attentive = short_run(Attentive(len(LETTERS), len(LETTERS), 32, both_ways=True), "attention")
-attentive_short = [score(attentive, n, letters=8)[0] for n in SHORT]
+attentive_short = [score(attentive, n, letters=8) for n in SHORT]
 print("length      ", *(f"{n:5d}" for n in SHORT))
 print("fixed vector", *(f"{right:5.2f}" for right in fixed_short))
 print("attention   ", *(f"{right:5.2f}" for right in attentive_short))
@@ -476,7 +481,8 @@ print("rows sum to 1; the padding's weights are exactly 0")
 
 # %% tags=["covers:A-37"]
 attentive_long = shipped(Attentive(30, 30, 48, kind="concat", both_ways=True), "reversal.safetensors", "concat")
-right, hits = zip(*(score(attentive_long, n) for n in LONG))
+right = [score(attentive_long, n) for n in LONG]
+hits = [peaks_at(attentive_long, n) for n in LONG]
 print("length           ", *(f"{n:5d}" for n in LONG))
 print("letters right    ", *(f"{r:5.2f}" for r in right))
 print("peak on diagonal ", *(f"{h:5.2f}" for h in hits))
@@ -509,40 +515,33 @@ show(fig, alt="Two attention maps of the reversing network: one bright cell in e
 # %% [markdown]
 # ### The map shows where the information is, not where the word is
 #
-# Now the surprise. Train the same network with an encoder that reads *one* way, and look at its map.
-# About 3 seconds for the two runs.
+# Now the surprise: the same network with an encoder that reads *one* way. Both were trained as above on strings of 3 to 15 letters, at width 32; again the weights are shipped.
 
 # %% tags=["covers:A-37"]
-with seeded(1):
-    one_way = short_run(Attentive(30, 30, 32), "one-way encoder", seed=1, steps=800)
-with seeded(1):
-    two_way = short_run(Attentive(30, 30, 32, both_ways=True), "two-way encoder", seed=1, steps=800)
+one_way = shipped(Attentive(30, 30, 32), "reversal.safetensors", "one_way")
+two_way = shipped(Attentive(30, 30, 32, both_ways=True), "reversal.safetensors", "two_way")
 
 fig, axes = figure(1, 2, width=8.6, height=3.4)
 for ax, net, title in zip(axes, (one_way, two_way), ("encoder reads one way", "encoder reads both ways")):
-    attention_map(ax, net, "abfdhgce", title)
-show(fig, alt="Attention maps of two networks that reverse a string of eight letters. Two-way: an anti-diagonal. One-way: the same line, moved one position "
+    attention_map(ax, net, "hydrofoil", title)
+show(fig, alt="Attention maps of two networks that reverse a string of nine letters. Two-way: an anti-diagonal. One-way: the same line, moved one position "
      "to the right.")  # fmt: skip
 
-
-def peaks_at(net: Seq2Seq, shift: int) -> float:
-    """Share of steps, the first left out, whose peak lies `shift` positions right of the letter written."""
-    source, lengths, _ = strings(8, 8, 5, letters=8, n=256)()
-    maps = greedy(net, source, lengths, 8)[1]
-    return (maps.argmax(-1)[:, 1:] == torch.arange(7, 0, -1) - 1 + shift).float().mean().item()
-
-
 for name, net in (("one-way", one_way), ("two-way", two_way)):
-    print(f"{name}: peak on the letter {peaks_at(net, 0):.2f}, on its right neighbour {peaks_at(net, 1):.2f}; letters right {score(net, 8, letters=8)[0]:.2f}")
-assert peaks_at(one_way, 1) > 0.6 > 0.3 > peaks_at(one_way, 0) and peaks_at(two_way, 0) > 0.8
+    there, beside = peaks_at(net, 8), peaks_at(net, 8, shift=1)
+    print(f"{name}: letters right {score(net, 8):.2f}; largest weight on the letter {there:.2f}, on its right neighbour {beside:.2f}")
+beside = RECORDED["remedies"]["on_neighbour"]
+print("on the right neighbour, three seeds: one-way", *beside["attention"], " two-way", *beside["attention + bidirectional"])
+assert min(beside["attention"]) > 0.8 and max(beside["attention + bidirectional"]) < 0.1
+assert peaks_at(one_way, 8, shift=1) > 0.8 and peaks_at(two_way, 8) > 0.9 and score(one_way, 8) > 0.9
 
 # %% [markdown]
 # The one-way network is right, and looks one letter too far to the right. It has a reason. Its decoder has just written, say, `h`, and so looks for a slot that
 # matches `h`. The encoder's state *at* `h` has read `...dh`: it knows what came just before, which is the next letter wanted. One slot
 # serves both as the key and as the answer. A bidirectional encoder knows its neighbours on both sides, so every slot can be found
-# by its right neighbour and speak for itself. That is why Bahdanau et al. used one.
+# by its right neighbour and speak for itself. (Bahdanau et al. chose one for this: a slot should summarise both sides of its word.)
 #
-# Keep this in mind whenever a map of weights is offered as an explanation: it tells you which *states* were mixed, and a state summarises its surroundings.
+# With eight letters and only 500 to 800 steps, where a single letter is a poor key, the one-way networks of five seeds stood beside the letter in 23 to 74 % of the steps: the map belongs to *one* trained network. Keep this in mind whenever a map of weights is offered as an explanation: it tells you which *states* were mixed, and a state summarises its surroundings.
 #
 # ### Explore
 #
@@ -590,19 +589,18 @@ with torch.no_grad():
     by_hand = torch.stack([concat.v @ torch.tanh(stacked @ torch.cat([h[1, 2], m])) for m in memory[1]])
     assert torch.allclose(concat(h, memory)[1, 2], by_hand, atol=1e-5)
 
-print("score     weights   right at 5 .. 40 (worst seed - best seed)   seconds to train (best seed)")
+print("score     weights   right at length 5   and at 40 (worst to best of three seeds)")
 for kind in KINDS:
     runs, size = RECORDED["lengths"]["right"][kind], sum(p.numel() for p in Score(kind, 48).parameters())
-    ends = "   ".join(f"{min(r[i] for r in runs):.2f} - {max(r[i] for r in runs):.2f}" for i in (0, -1))
-    print(f"{kind:8s} {size:8d}   {ends:42s}   {min(RECORDED['lengths']['seconds'][kind]):.0f}")
+    print(f"{kind:8s} {size:8d}", *(f"   {min(r[i] for r in runs):.2f} to {max(r[i] for r in runs):.2f}" for i in (0, -1)))
     assert size == {"dot": 0, "general": 48**2, "concat": 2 * 48**2 + 48}[kind]
-means = {k: torch.tensor(RECORDED["lengths"]["right"][k])[:, -1].mean().item() for k in KINDS}
-again = {k: score(reversers[k], 40)[0] for k in KINDS}
+again = {k: score(reversers[k], 40) for k in KINDS}
 assert all(abs(again[k] - RECORDED["lengths"]["right"][k][0][-1]) < 0.02 for k in KINDS), "the shipped weights are those recorded"
 assert all(r[-1] > 0.8 for k in KINDS for r in RECORDED["lengths"]["right"][k])
 
 # %% [markdown]
-# All three repair the bottleneck. CONCAT_SENTENCE
+# All three repair the bottleneck, and differ in the rest: after equal steps dot and general still lose a few letters at length 40 (worst seed 0.80 and 0.83), concat hardly any (0.98). Its price: a vector
+# of $H$ tanhs for each of the $T\cdot S$ pairs, where dot is one matrix product. That is why the transformer of section 8 took the dot, and gave it a scale (Vaswani et al. 2017, section 3.2.1).
 #
 # ### On words
 #
@@ -633,7 +631,8 @@ explore(
 )
 
 # %% [markdown]
-# ATTENTION_ON_WORDS
+# The map crosses where the words cross: *gezien* is written late and looks back at *seen*. Not every row explains itself: in the second figure *zien* and *niet* look at words that do not mean them, and
+# are right all the same. The states there know enough of their neighbours.
 #
 # ## 5. Input feeding
 #
@@ -681,7 +680,8 @@ for kind in (Attentive, Feeding):
     assert not same_out and same_state is (kind is Attentive)
 
 # %% [markdown]
-# FEEDING_SENTENCE
+# Does it pay? The recorded runs below have it beside plain attention. For this task and budget the two are level (length 15: 0.79 to 0.81 with, 0.74 to 0.81 without), and the loop makes training slower. Luong et
+# al. report a gain on English-German translation (their table 1).
 #
 # ## 6. Long sequences: attention, a bigger state, or both directions?
 #
@@ -703,15 +703,17 @@ for name, make in NEW.items():
 recorded = {name: torch.tensor(runs) for name, runs in RECORDED["remedies"]["right"].items()}
 print("                             live: length 10   recorded: length 5, 10, 15 (mean of 3 seeds; worst to best at 15)")
 for name, runs in recorded.items():
-    now = f"{score(contestants[name], 10, letters=8)[0]:.2f}" if name in contestants else ""
+    now = f"{score(contestants[name], 10, letters=8):.2f}" if name in contestants else ""
     print(f"{name:28s} {now:15s}  ", *(f"{m:6.2f}" for m in runs.mean(0)), f"   {runs[:, -1].min():.2f} to {runs[:, -1].max():.2f}")
 longest = {name: runs[:, -1] for name, runs in recorded.items()}
 assert longest["attention"].min() > longest["bigger state (128)"].max() > longest["baseline"].max()
-assert longest["attention + bidirectional"].min() > longest["attention"].max() - 0.1
+assert longest["attention + bidirectional"].min() > longest["attention"].max()
 assert abs(longest["bidirectional"].mean() - longest["baseline"].mean()) < 0.05
 
 # %% [markdown]
-# REMEDIES_SENTENCE
+# A state four times as wide, with thirteen times the weights, moves the cliff a little: 0.32 to 0.44 at length 15. Reading both ways does nothing *for a fixed vector*: the vector is as narrow as before. Nor does
+# repeating the vector at every step: it helps short strings only. Attention changes the picture (0.77), and *attention with* a bidirectional memory is best by far (0.95), for the reason found in section 4. So the advice
+# is better read as "attention, over a bidirectional memory; and a bigger state if you must".
 #
 # ## 7. Arithmetic with distractors
 #
@@ -980,7 +982,8 @@ ax.legend()
 show(fig, alt="Time of a forward pass against length on logarithmic axes: the recurrent layer grows in proportion to the length; self-attention starts far below and rises twice as steeply.")
 
 # %% [markdown]
-# COST_SENTENCE
+# Attention is ahead up to about a thousand tokens here, although it multiplies more from $T=64$ on: one large product suits a processor better than a thousand small ones. Then $T^2$ wins. Where the lines cross depends
+# on the machine and on $D$; that they cross does not. (Where the weights are kept, as in a plain implementation, $T=4096$ also takes 64 MiB for every head.)
 #
 # ## 9. Between the two: a tree of memory
 #

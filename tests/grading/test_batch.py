@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ import nbformat
 import pytest
 from nbformat import NotebookNode
 from nbgrader.api import Gradebook
+from nbgrader.apps.api import NbGraderAPI
+from nbgrader.coursedir import CourseDirectory
 from room import (
     NAME,
     TRUST,
@@ -29,11 +31,14 @@ from room import (
     none,
     place,
     right,
+    texts,
 )  # fmt: skip
+from traitlets.config import Config
 
 from coursekit.course import Course
 from coursekit.errors import CourseError, GradebookError
 from coursekit.grading import batch as batch_module
+from coursekit.grading import host
 from coursekit.grading.assess import Examiner, Submission, SubmissionResult, answer_cell, check_cell
 from coursekit.grading.batch import Batch, assess, grade
 from coursekit.grading.classroom import make_class
@@ -62,15 +67,20 @@ def students(course: Course, release: NotebookNode, names: Sequence[str]) -> Non
 
 
 @pytest.fixture
-def easy(monkeypatch: pytest.MonkeyPatch, course: Course, release: NotebookNode) -> Iterator[None]:
-    """No process: whoever hands in gets full marks."""
+def easy(monkeypatch: pytest.MonkeyPatch, release: NotebookNode) -> None:
+    """Whoever hands in gets full marks."""
 
-    def all_right(submissions: Sequence[Submission], *_: Any, **__: Any) -> Iterator[SubmissionResult]:
+    def all_right(submissions: Sequence[Submission], *_: Any) -> Iterator[SubmissionResult]:
         for submission in submissions:
             yield judged(release, submission.student, right())
 
-    monkeypatch.setattr(batch_module, "assess", all_right)
-    yield
+    without_processes(monkeypatch, all_right)
+
+
+def without_processes(monkeypatch: pytest.MonkeyPatch, assess: Callable[..., Iterator[SubmissionResult]]) -> None:
+    """Let results come from `assess`: no pool is started."""
+    monkeypatch.setattr(batch_module, "_Warming", contextlib.nullcontext)
+    monkeypatch.setattr(batch_module, "_assess", assess)
 
 
 @pytest.mark.slow
@@ -92,9 +102,10 @@ def test_a_class_is_graded_as_expected_regraded_and_read_by_nbgrader(course: Cou
 
     # Where nbgrader puts things.
     for student in room:
-        if student.name in ("broken-json", "not-a-notebook"):
-            continue
         notebook = nbformat.read(course.autograded / student.name / UNIT.name / NAME, as_version=4)
+        if student.name in ("broken-json", "not-a-notebook"):
+            assert "could not be read" in notebook.cells[0].source
+            continue
         assert [grade_id(c) for c in notebook.cells if grade_id(c)] == [grade_id(c) for c in release.cells]
         for name in keys():
             [output] = cell(notebook, check_cell(name)).outputs
@@ -103,8 +114,6 @@ def test_a_class_is_graded_as_expected_regraded_and_read_by_nbgrader(course: Cou
 
     # What formgrader asks, and nbgrader's own commands, work on the result.
     config = Config(CourseDirectory={"root": str(course.root), "course_id": "coursekit", "db_url": f"sqlite:///{course.gradebook}"})
-    with NbGraderAPI(CourseDirectory(config=config), config=config).gradebook as book:
-        assert book.assignment_submissions(UNIT.name)
     rows = NbGraderAPI(CourseDirectory(config=config), config=config).get_submissions(UNIT.name)
     assert {row["student"]: row["autograded"] for row in rows} == dict.fromkeys(given, True)
     totals = exported(course)
@@ -148,18 +157,17 @@ def test_one_students_score_that_cannot_be_written_is_nobody_elses_loss(
     easy: None, course: Course, release: NotebookNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     students(course, release, ["al", "bea", "cy"])
-    real = Ledger._record
+    real = host._set_grade
 
-    def sometimes(book: Any, result: SubmissionResult) -> None:
-        real(book, result)
-        if result.student == "bea":
-            book.update_or_create_student("half written")
+    def fails_in_the_end(grade: Any, *rest: Any) -> None:
+        real(grade, *rest)
+        if (grade.student.id, grade.cell.name) == ("bea", "why"):
             raise ValueError("disk full")
 
-    monkeypatch.setattr(Ledger, "_record", staticmethod(sometimes))
+    monkeypatch.setattr(host, "_set_grade", fails_in_the_end)
     done = run(course)
     assert [f.partition(":")[0] for f in done.failures] == ["bea"] and "disk full" in done.failures[0]
-    assert {name: gradebook(course)[name] for name in ("al", "cy")} == {"al": full(), "cy": full()}
+    assert gradebook(course) == {"al": full(), "bea": dict.fromkeys(full()), "cy": full()}
     assert not feedback_path(course, "bea", UNIT).exists()
     assert "bea" in report_path(course, UNIT).read_text()
 
@@ -205,12 +213,12 @@ def test_an_unreadable_regrade_leaves_no_notebook_of_the_last_one(
     course: Course, release: NotebookNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     results = [judged(release, "al", right()), Examiner(UNIT, 1).unreadable(Submission("al", None), "broken")]
-    monkeypatch.setattr(batch_module, "assess", lambda *_, **__: iter([results.pop(0)]))
+    without_processes(monkeypatch, lambda *_: iter([results.pop(0)]))
     page = course.autograded / "al" / UNIT.name / NAME
-    for there in (True, False):
-        grade([], UNIT, course)
-        assert page.exists() is there
-        assert feedback_path(course, "al", UNIT).is_file()
+    grade([], UNIT, course)
+    assert texts(nbformat.read(page, as_version=4)) == texts(filled(release))
+    grade([], UNIT, course)
+    assert texts(nbformat.read(page, as_version=4)) == ["This submission could not be read: broken"]
     assert gradebook(course) == {"al": none()}
     assert "broken" in feedback_path(course, "al", UNIT).read_text()
 
@@ -219,7 +227,7 @@ def test_nothing_is_run_where_nothing_could_be_recorded(
     course: Course, release: NotebookNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     students(course, release, ["al"])
-    monkeypatch.setattr(batch_module, "assess", lambda *_, **__: pytest.fail("ran"))
+    without_processes(monkeypatch, lambda *_: pytest.fail("ran"))
     course.gradebook.write_bytes(b"no database")
     with pytest.raises(GradebookError):
         run(course)

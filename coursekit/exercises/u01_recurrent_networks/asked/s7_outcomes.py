@@ -90,7 +90,8 @@ SAMPLER = Question(
 A language model returns logits. Two knobs decide how they become a word: the *temperature* $\\tau$ divides the logits, and
 *top-k* lets only the $k$ largest of each row take part; what is left is normalised again.
 
-$$p_w = \\frac{\\exp(z_w/\\tau)}{\\sum_{v \\in \\text{top } k} \\exp(z_v/\\tau)} \\text{ for } w \\in \\text{top } k, \\qquad p_w = 0 \\text{ otherwise}$$
+$$p_w = \\frac{\\exp(z_w/\\tau)}{\\sum_{v \\in \\text{top } k} \\exp(z_v/\\tau)} \\text{ for } w \\in \\text{top } k,
+\\qquad p_w = 0 \\text{ otherwise}$$
 
 Write two functions for `logits` (N, V), without ties.
 
@@ -160,6 +161,8 @@ def load_or_train(path: str, train: Callable, seed: int = 0) -> dict:
         return load_file(path)
     start = time.perf_counter()
     weights = train(seed)
+    if not isinstance(weights, dict):
+        raise TypeError(f"the training returned a {type(weights).__name__}, expected a dictionary: net.state_dict().")
     save_file({name: tensor.detach().contiguous() for name, tensor in weights.items()}, path + ".part")
     os.replace(path + ".part", path)  # all or nothing: a run that is stopped leaves no half file
     print(f"{path}: trained in {time.perf_counter() - start:.0f} s, and kept.")
@@ -178,8 +181,8 @@ _SHAPES = {
 _SHORT, _LONG = 10, 40
 _FRESH = 300
 ENOUGH_SHORT, ENOUGH_LONG = 0.99, 0.97
-"""What the reference training reaches with each of 20 seeds: at least 0.9999 over steps 1 to 10 and 0.995 over steps 31 to 40
-(median 1.0; 600 sequences)."""
+"""What the solution's training reaches with each of 20 seeds, on 2000 sequences: 1.0000 over steps 1 to 10; 0.9963 to 1.0000
+(median 0.9998) over steps 31 to 40. Of 20 trainings 20 passed. A training takes 1 to 1.5 s of one core."""
 
 
 def _handed_over(weights: Any, inputs: Inputs) -> Findings:
@@ -273,8 +276,8 @@ A training of 5 seconds is plenty; when your work is graded without its file, it
 The cell after yours runs it once with seed 0 and keeps the weights in `parity.safetensors` (hand in this file, too). It trains
 again only where the file is absent: **delete it after a change**. The check loads `parity_weights` into a `ParityNet` of its own
 (names and shapes as there, float32 or float64) and measures on 300 fresh sequences of 40 symbols. Over steps 1 to 10 at least
-0.99 of the answers must be right, over steps 31 to 40 at least 0.97. (The solution's training reached 0.995 or more on the
-latter with each of 20 seeds.)
+0.99 of the answers must be right, over steps 31 to 40 at least 0.97. (The solution's training takes a second or two, and reached
+0.996 to 1.000 on the latter with 20 seeds.)
 """,
     answers=("parity_weights",),
     given=(ParityNet, odd_so_far, load_or_train),
@@ -321,7 +324,8 @@ except NotImplementedError:
                 _UNFIT,
                 Law(
                     "one answer for everything",
-                    "The network always says the same. Do you call `backward` and `step`, and return the net that you trained?",
+                    "The network always says the same. Do you call `backward` and `step`, and return the net that you trained? A "
+                    "loss at the last step of ten alone ends here, too.",
                     _varied(1, _SHORT),
                 ),
                 Law(
@@ -332,8 +336,8 @@ except NotImplementedError:
                 ),
                 Law(
                     "no memory",
-                    "The first symbol makes no difference to the answers after the second and the third. Feed whole sequences, not "
-                    "single symbols, and let the gradient flow through the states.",
+                    "The first symbol makes no difference to the answers after the second and the third. Feed whole "
+                    "sequences, not single symbols, and let the gradient flow through the states.",
                     lambda inputs, figures: figures["feels the first symbol"] > 0.1,
                 ),
                 Law(
@@ -353,8 +357,8 @@ except NotImplementedError:
                 ),
                 Law(
                     "not learned",
-                    "Start with sequences of one symbol and let them grow, with a loss at every step: a loss at the last of ten "
-                    "steps alone teaches next to nothing. Does the loss fall below 0.01?",
+                    "Start with sequences of one symbol and let them grow, with a loss at every step. Does the loss fall below "
+                    "0.01? If not, change the learning rate or train longer.",
                     lambda inputs, figures: _right(figures, 1, _SHORT) >= ENOUGH_SHORT,
                 ),
             ),
@@ -405,18 +409,20 @@ VANISHING = ManualQuestion(
     minutes=20,
     difficulty=3,
     task="""
-A slide (Spanakis and Driessens, *Deep learning for agents*, part 2, after Pascanu, Mikolov and Bengio 2013) says: with
-$\\lambda_1$ the largest singular value of the recurrent matrix $W_{hh}$ and $\\gamma$ the largest slope of the activation,
+A slide (Spanakis and Driessens, Maastricht, *Deep learning for agents*, Part 2, after Pascanu, Mikolov and Bengio 2013)
+says: with $\\lambda_1$ the largest singular value of the recurrent matrix and $\\gamma$ the largest slope of the activation,
 $\\lambda_1 < 1/\\gamma$ is *sufficient* for vanishing gradients and $\\lambda_1 > 1/\\gamma$ is *necessary* for exploding ones.
 
-A student builds a tanh network with $\\lambda_1 = 1.2$, finds $1.2^{50} \\approx 9 \\cdot 10^3$ and expects the gradient to
-explode. Measured over 50 steps, the norm of $\\partial h_{50} / \\partial h_0$ is $10^{-9}$.
+A student builds a network of 20 **sigmoid** units, so $\\gamma = 1/4$, with a random recurrent matrix scaled to
+$\\lambda_1 = 4.8$. As $\\gamma \\lambda_1 = 1.2$ and $1.2^{50} \\approx 9 \\cdot 10^3$, they expect the gradient to explode.
+With random inputs, the measured norm of $\\partial h_{50} / \\partial h_0$ is about $10^{-13}$.
 
 In about 200 words:
 
 1. Derive the bound $\\lVert \\partial h_T / \\partial h_0 \\rVert \\le (\\gamma \\lambda_1)^T$ and say why the first statement
    follows from it.
-2. Why does the second one say *necessary* and not *sufficient*? Name two reasons why the student's gradient vanishes all the same.
+2. Why does the second one say *necessary* and not *sufficient*? Name two reasons why the student's gradient vanishes all
+   the same.
 3. The student now clips the gradient's norm. Does that help here? What would?
 """,
 )

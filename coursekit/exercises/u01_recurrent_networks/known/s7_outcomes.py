@@ -55,9 +55,10 @@ def _sample_evenly(logits: Tensor, temperature: float, top_k: int | None, genera
     The places are multiples of the golden ratio, wrapped to [0, 1), from a random start (Weyl's sequence): over N rows, and
     over every other row, a share is off by less than 0.003 for N = 8000.
     """
-    cumulative = _probabilities_row_by_row(logits, temperature, top_k).double().cumsum(1)
+    kinds, kind = logits.unique(dim=0, return_inverse=True)
+    cumulative = _probabilities_row_by_row(kinds, temperature, top_k).double().cumsum(1)[kind]
     start = torch.rand((), generator=generator, dtype=torch.float64)
-    places = (start + torch.arange(len(logits)) * (math.sqrt(5) - 1) / 2) % 1
+    places = (start + torch.arange(len(logits), dtype=torch.float64) * (math.sqrt(5) - 1) / 2) % 1
     return (places[:, None] * cumulative[:, -1:] > cumulative).sum(1)
 
 
@@ -214,7 +215,8 @@ SAMPLER = Key(
         ),
         Mistake(
             "temperature without effect",
-            "The temperature must act on the logits, before the softmax; dividing probabilities by it and normalising changes nothing.",
+            "The temperature must act on the logits, before the softmax: dividing probabilities by it and normalising them "
+            "changes nothing.",
             _both(functools.partial(_probabilities_wrong, ignore=True)),
         ),
         Mistake(
@@ -259,7 +261,8 @@ SAMPLER = Key(
         ),
         Mistake(
             "exponentials overflow",
-            "At a small temperature `exp` overflows, and infinity over infinity is NaN. `torch.softmax` subtracts the maximum first.",
+            "At a small temperature `exp` overflows, and infinity over infinity is NaN. `torch.softmax` subtracts the "
+            "maximum first.",
             _both(functools.partial(_probabilities_wrong, naive=True)),
         ),
         Mistake(
@@ -511,23 +514,25 @@ VANISHING = Rubric(
    of the norms, the diagonal factor has a norm of at most gamma and W_hh one of lambda_1, so the product is at most
    (gamma lambda_1)^T. If lambda_1 < 1/gamma, the base is below 1 and the bound falls exponentially: whatever the inputs
    are, the gradient vanishes. That is what *sufficient* means.
-2. The same bound can only exceed 1 if lambda_1 > 1/gamma; without that nothing explodes, so the condition is necessary.
-   But an upper bound above 1 promises nothing about what lies below it. Two reasons for 10^-9: the slopes 1 - h^2 are well
-   below gamma = 1 as soon as the units leave 0, and the product of the actual slopes counts; and a singular value is the
-   largest stretch of *one* step along one direction, which the next step need not continue (the eigenvalues, which govern
-   powers of W_hh, are smaller, and the other directions shrink).
+2. The norm can only exceed 1 if the bound does, that is if lambda_1 > 1/gamma; without that nothing explodes, so the
+   condition is necessary. But an upper bound above 1 promises nothing about what lies below it. Two reasons for 10^-13: the
+   slope h (1 - h) is 1/4 only at h = 1/2, and every unit that the inputs push away from there has less, so that the product
+   of the actual slopes is far below gamma^T; and 4.8 is the stretch of *one* step along *one* direction, which the next step
+   need not continue (the eigenvalues of this matrix are smaller, and most directions are stretched less).
 3. No. Clipping only ever shortens a gradient, so it cures explosions; here there is nothing to clip. What helps keeps the
-   factors near 1: gated cells (LSTM, GRU) with an additive path and an open forget gate, skips through time, an orthogonal
-   or identity start for W_hh, or shorter ways such as attention.
+   factors near 1: gated cells (LSTM, GRU) with an additive path and an open forget gate, skips through time, tanh or
+   rectified units with an orthogonal or identity start, or shorter ways such as attention.
 """,
     criteria=(
         (
             1.0,
-            "The bound: product of Jacobians, norm of the product at most product of the norms, both factors named; a base below 1 vanishes.",
+            "The bound: product of Jacobians, its norm at most the product of the norms, both factors named; a base "
+            "below 1 vanishes.",
         ),
         (
             1.0,
-            "An upper bound above 1 decides nothing (0.5); two reasons: slopes below gamma when units saturate, and singular value against eigenvalues or directions that change (0.25 each).",
+            "An upper bound above 1 decides nothing (0.5); two reasons: slopes below gamma when units leave h = 1/2, and one "
+            "stretched direction that the next step need not continue, or singular value against eigenvalue (0.25 each).",
         ),
         (
             1.0,
