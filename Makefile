@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# Side by side, spinning threads only steal time from each other.
+export OMP_WAIT_POLICY := passive
 export PATH := $(abspath $(BIN)):$(PATH)
 READY := $(VENV)/.ready
 

@@ -36,7 +36,13 @@ class Slider:
         whole = all(isinstance(v, int) for v in (self.low, self.high, self.step, self.value))
         kind = ipywidgets.IntSlider if whole else ipywidgets.FloatSlider
         return kind(
-            value=self.value, min=self.low, max=self.high, step=self.step, description=self.label or name, **_LOOK
+            value=self.value,
+            min=self.low,
+            max=self.high,
+            step=self.step,
+            description=self.label or name,
+            continuous_update=False,  # a figure for every pixel on the way would lag behind the hand
+            **_LOOK,
         )
 
 
@@ -55,7 +61,6 @@ class Choice:
 
 
 _LOOK: dict[str, Any] = {
-    "continuous_update": False,
     "style": {"description_width": "12em"},
     "layout": ipywidgets.Layout(width="38em", max_width="98%"),
 }
@@ -87,8 +92,14 @@ def panel(draw: Callable[..., Figure], alt: str, controls: Mapping[str, Slider |
     widgets = {name: control.widget(name) for name, control in controls.items()}
 
     def redraw(**values: Any) -> None:
+        values = {name: _short(value) for name, value in values.items()}
         # As HTML: JupyterLab gives no text alternative to an image output, whatever its metadata say.
         picture = base64.b64encode(png(draw(**values))).decode()
         display(HTML(f'<img alt="{escape(alt.format(**values))}" src="data:image/png;base64,{picture}">'))
 
     return ipywidgets.VBox([ipywidgets.VBox(list(widgets.values())), ipywidgets.interactive_output(redraw, widgets)])
+
+
+def _short(value: Any) -> Any:
+    """A slider at 1.4 reports 1.4000000000000001."""
+    return round(value, 9) if isinstance(value, float) else value

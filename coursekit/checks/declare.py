@@ -79,6 +79,8 @@ class Question:
     """Functions and classes whose source stands before the task, ready to use."""
     setup: str = ""
     """Code between the answer and its check, such as a training run that is kept in a file."""
+    file: str = ""
+    """For trained weights: the file beside the notebook in which they are handed in."""
     slip: bool = False
     """Whether it is a slip found on a lecture slide that is to be mended."""
 

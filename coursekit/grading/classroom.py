@@ -10,12 +10,14 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import nbformat
+import safetensors.torch
 from nbformat import NotebookNode
+from torch import Tensor
 
 from coursekit.checks.declare import Key
 from coursekit.checks.engine import gather
@@ -25,6 +27,7 @@ from coursekit.course import Unit
 from coursekit.exercises import catalogue
 from coursekit.exercises.audit import solution_answer
 from coursekit.exercises.check import PRACTICE_SEED
+from coursekit.exercises.notebook import source
 from coursekit.exercises.source import as_code
 from coursekit.grading.assess import answer_cell
 
@@ -39,7 +42,8 @@ class Student:
     expected: Mapping[str, float]
     """Points by exercise."""
     about: str
-    files: Mapping[str, bytes] = ()  # type: ignore[assignment]
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    """What is handed in beside the notebook."""
 
     @property
     def points(self) -> float:
@@ -50,6 +54,8 @@ class Student:
         folder = submitted / self.name / of.name
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{of.name}.ipynb").write_text(self.text, encoding="utf-8")
+        for name, content in self.files.items():
+            (folder / name).write_bytes(content)
 
 
 def make_class(of: Unit, release: NotebookNode, *, hostile: bool = True) -> list[Student]:
@@ -69,30 +75,24 @@ class _Room:
         self.full = {name: key.question.points for name, key in self.keys.items()}
         self.none = dict.fromkeys(self.keys, 0.0)
         self.expectations = {name: LiveExpectation(key, PRACTICE_SEED) for name, key in self.keys.items()}
-        self.right = {name: _solution_code(key) for name, key in self.keys.items()}
+        self.right = {name: solution_answer(key) for name, key in self.keys.items()}
 
     def perfect(self) -> Student:
-        return Student("perfect", self.notebook(self.right), self.full, "the solution")
+        return self.student("perfect", self.right, self.full, "the solution")
 
     def blank(self) -> Student:
         return Student("blank", nbformat.writes(self.release), self.none, "the assignment as handed out")
 
     def alternative(self, k: int) -> Student:
         """The k-th alternative of every exercise."""
-        answers = {}
-        for name, key in self.keys.items():
-            chosen = list(key.alternatives.values())[k % len(key.alternatives)]
-            answers[name] = _code(key, chosen)
-        return Student(f"alternative-{k + 1}", self.notebook(answers), self.full, "correct, written differently")
+        answers = {n: list(key.alternatives.values())[k % len(key.alternatives)] for n, key in self.keys.items()}
+        return self.student(f"alternative-{k + 1}", answers, self.full, "correct, written differently")
 
     def mistaken(self, k: int) -> Student:
         """The k-th mistake of every exercise."""
-        answers, expected = {}, {}
-        for name, key in self.keys.items():
-            mistake = key.mistakes[k % len(key.mistakes)]
-            answers[name] = _code(key, mistake.answer)
-            expected[name] = worth(key, mistake.answer, self.expectations[name])
-        return Student(f"mistake-{k + 1}", self.notebook(answers), expected, f"mistake {k + 1} of every exercise")
+        answers = {name: key.mistakes[k % len(key.mistakes)].answer for name, key in self.keys.items()}
+        expected = {name: worth(key, answers[name], self.expectations[name]) for name, key in self.keys.items()}
+        return self.student(f"mistake-{k + 1}", answers, expected, f"mistake {k + 1} of every exercise")
 
     def damaged(self) -> list[Student]:
         """Right answers in notebooks that met with an accident."""
@@ -144,10 +144,10 @@ class _Room:
             ("retyped-checks", retyped, "check cells turned into raw text"),
             ("warnings", chatty, "warnings and text on standard error"),
         ]
-        students = [Student(n, self.notebook(self.right, change), self.full, about) for n, change, about in kinds]
+        students = [self.student(n, self.right, self.full, about, change) for n, change, about in kinds]
         without = {**self.full, first: 0.0}
-        students.append(Student("lost-answer", self.notebook(self.right, lost), without, "one answer cell deleted"))
-        students.append(Student("broken-json", self.notebook(self.right)[:-200], self.none, "the file is cut off"))
+        students.append(self.student("lost-answer", self.right, without, "one answer cell deleted", lost))
+        students.append(Student("broken-json", self.perfect().text[:-200], self.none, "the file is cut off"))
         students.append(Student("not-a-notebook", json.dumps({"cells": 3}), self.none, "JSON, but no notebook"))
         return students
 
@@ -183,15 +183,26 @@ class _Room:
             place = _index(nb, f"check-{answer_cell(after)}")
             nb.cells.insert(place + 1, nbformat.v4.new_code_cell(code))
 
-        return Student(name, self.notebook(self.right, change), expected, about)
+        return self.student(name, self.right, expected, about, change)
 
-    def notebook(self, answers: Mapping[str, str], change: Callable[[NotebookNode], None] = lambda nb: None) -> str:
-        """The release with these answers filled in, then changed."""
-        nb = copy.deepcopy(self.release)
-        for name, code in answers.items():
-            nb.cells[_index(nb, answer_cell(name))].source = code
+    def student(
+        self,
+        name: str,
+        answers: Mapping[str, Any],
+        expected: Mapping[str, float],
+        about: str,
+        change: Callable[[NotebookNode], None] = lambda nb: None,
+    ) -> Student:
+        """A student who hands in these answers, in the release's notebook, then changed."""
+        nb, files = copy.deepcopy(self.release), {}
+        for identifier, answer in answers.items():
+            key = self.keys[identifier]
+            if key.question.file and _is_weights(answer):  # trained weights come in their file, beside the code
+                files[key.question.file] = safetensors.torch.save(answer)
+                answer = None
+            nb.cells[_index(nb, answer_cell(identifier))].source = _code(key, answer)
         change(nb)
-        return str(nbformat.writes(nb))
+        return Student(name, str(nbformat.writes(nb)), expected, about, files)
 
 
 FORGERY = """\
@@ -234,16 +245,15 @@ def worth(key: Key, answer: Any, expectation: LiveExpectation | None = None) -> 
         return judge(key.question, expectation, evidence).earned
 
 
-def _solution_code(key: Key) -> str:
-    from coursekit.exercises.notebook import source
-
-    if key.outcome is not None:
-        return _code(key, solution_answer(key))
-    return "\n\n".join(source(item) for item in key.solution)
+def _is_weights(answer: Any) -> bool:
+    return isinstance(answer, dict) and all(isinstance(value, Tensor) for value in answer.values())
 
 
 def _code(key: Key, answer: Any) -> str:
+    """The answer as a student would type it; without one, or for the solution's own, the solution's cell."""
     names = key.question.answers
+    if answer is None or answer is key.solution[0]:
+        return "\n\n".join(source(item) for item in key.solution)
     parts = [as_code(answer if len(names) == 1 else answer[name], name) for name in names]
     # The catalogue's annotations may name what a notebook does not import.
     return "from __future__ import annotations\n\n" + "\n\n".join(parts)

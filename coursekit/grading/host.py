@@ -10,12 +10,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import secrets
 import shutil
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -222,9 +223,9 @@ class _Ear(logging.Handler):
 
 
 def _cause(complaints: list[str]) -> str:
-    """The last line of the first traceback."""
-    traces = [text for text in complaints if text.startswith("Traceback")]
-    return traces[0].strip().splitlines()[-1][:300] if traces else ""
+    """The error that a traceback among them ends in."""
+    errors = re.findall(r"^[\w.]+(?:Error|Exception)\b.*", "\n".join(complaints), flags=re.MULTILINE)
+    return errors[-1][:300] if errors else ""
 
 
 # The engine as nbgrader's preprocessors. They share one pool and one examiner for each unit and process.
@@ -290,11 +291,3 @@ def _course_of(resources: dict[str, Any]) -> tuple[Course, Unit]:
     fields = resources["nbgrader"]
     database = Path(str(fields["db_url"]).removeprefix("sqlite:///"))
     return Course.find(database.parent), unit(fields["assignment"])
-
-
-def export_scores(course: Course, units: Iterable[Unit]) -> Iterator[tuple[str, str, float, float]]:
-    """(student, unit, score, possible) as the gradebook has them, manual scores included."""
-    with contextlib.closing(_open(course)) as gradebook:
-        for of in units:
-            for submission in gradebook.assignment_submissions(of.name):
-                yield submission.student.id, of.name, submission.score, submission.max_score

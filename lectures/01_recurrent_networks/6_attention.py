@@ -541,7 +541,7 @@ assert peaks_at(one_way, 8, shift=1) > 0.8 and peaks_at(two_way, 8) > 0.9 and sc
 # serves both as the key and as the answer. A bidirectional encoder knows its neighbours on both sides, so every slot can be found
 # by its right neighbour and speak for itself. (Bahdanau et al. chose one for this: a slot should summarise both sides of its word.)
 #
-# With eight letters and only 500 to 800 steps, where a single letter is a poor key, the one-way networks of five seeds stood beside the letter in 23 to 74 % of the steps: the map belongs to *one* trained network. Keep this in mind whenever a map of weights is offered as an explanation: it tells you which *states* were mixed, and a state summarises its surroundings.
+# With eight letters and only 800 steps, where a single letter is a poor key, the one-way networks of five seeds stood beside the letter in 23 to 74 % of the steps: the map belongs to *one* trained network. Keep this in mind whenever a map of weights is offered as an explanation: it tells you which *states* were mixed, and a state summarises its surroundings.
 #
 # ### Explore
 #
@@ -773,7 +773,7 @@ print(f"known sums among new distractors: {known:.2f};  held-out sums: {unknown:
 assert known > 0.95 and unknown < 0.2
 
 # %% [markdown]
-# It has learned to skip letters, and has learned the sums *by heart*. There are only 200 sums of one digit, 160 of them in training: a table is easier than a rule. With two digits
+# It has learned to skip letters, and has learned the sums *by heart*. There are only 200 sums of one digit, 161 of them in training: a table is easier than a rule. With two digits
 # there are 20,000, and a table no longer fits. Shipped weights: 2 digits, 6 distractors, 2,000 steps.
 
 # %% tags=["covers:A-56"]

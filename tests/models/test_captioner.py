@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
 
 from coursekit.datasets import birds
 from coursekit.datasets.text import Vocabulary
@@ -65,15 +70,16 @@ def test_without_attention_there_is_one_cell_of_weight_one() -> None:
 
 
 @pytest.mark.parametrize("cell", [0, 6, 15])
-def test_a_cell_of_the_grid_sees_sixteen_pixels_around_it(cell: int) -> None:
+def test_a_cell_of_the_grid_sees_its_own_pixels_only(cell: int) -> None:
     with seeded(0):
-        net = GridEncoder(D)
+        net = GridEncoder()
     images = pictures(1).requires_grad_()
     net(images)[0, cell].sum().backward()
     assert images.grad is not None
-    rows, cols = images.grad[0].abs().sum(0).nonzero().unbind(1)
-    top, left = 8 * (cell // GRID) - 4, 8 * (cell % GRID) - 4
-    assert rows.min() >= top and rows.max() < top + 16 and cols.min() >= left and cols.max() < left + 16
+    reached = images.grad[0].abs().sum(0) > 0
+    own = torch.zeros(32, 32, dtype=torch.bool)
+    own[8 * (cell // GRID) :, 8 * (cell % GRID) :][:8, :8] = True
+    assert bool(reached.any()) and bool((own | ~reached).all())
 
 
 def test_greedy_feeds_its_own_words_back_and_pads_after_the_end() -> None:
@@ -93,7 +99,7 @@ def test_pictures_of_another_size_are_refused_with_the_remedy() -> None:
 
 
 def test_sixty_steps_beat_the_frequencies_of_the_words() -> None:
-    """Teacher-forced loss below the unigram entropy: measured 1.0 to 1.2 against 3.2 nats over five seeds."""
+    """Teacher-forced loss below the unigram entropy: measured 0.89 to 0.95 against 3.2 nats over five seeds."""
     draw = generator(0)
     flock = birds.sample(256, generator=draw)
     images = birds.render(flock, generator=draw)
@@ -113,3 +119,18 @@ def test_sixty_steps_beat_the_frequencies_of_the_words() -> None:
     counts = torch.bincount(ids[:, 1:].flatten(), minlength=len(words))[1:]
     shares = counts[counts > 0] / counts.sum()
     assert loss.item() < -(shares * shares.log()).sum().item() / 2
+
+
+@pytest.mark.parametrize(("name", "attention"), [("captioner_tell", False), ("captioner_attend", True)])
+def test_the_shipped_weights_name_the_colours(name: str, attention: bool) -> None:
+    """Measured on 600 birds: 0.99 of the facts right; the lecture claims 0.90."""
+    path = Path(__file__).parents[2] / "data" / "unit01" / f"{name}.safetensors"
+    with safe_open(path, "pt") as file:
+        words = Vocabulary(json.loads(file.metadata()["tokens"]))
+    net = Captioner(len(words), attention=attention)
+    net.load_state_dict(load_file(path))
+    flock = birds.sample(200, generator=generator(31))
+    ids = net.greedy(birds.render(flock, generator=generator(32)), bos=words.bos, eos=words.eos).ids
+    named = [birds.parse(words.decode(row)) for row in ids]
+    hits = [bird[part] == colour for bird, said in zip(flock.names(), named) for part, colour in said.items()]
+    assert len(hits) > 3 * len(flock) and sum(hits) / len(hits) > 0.95

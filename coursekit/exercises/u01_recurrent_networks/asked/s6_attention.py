@@ -218,15 +218,15 @@ def _causal(answer: Any, inputs: Inputs) -> Findings:
 
 
 def _causal_future(answer: Any, inputs: Inputs) -> Findings:
-    """Change the last two tokens: outputs before them must not move by a bit."""
+    """Change the last two tokens: outputs before them must not move by a bit, and theirs must."""
     args = [inputs[name] for name in _CAUSAL]
     before = answer(*args)[0]
     changed = inputs["x"].clone()
     changed[:, -2:] += 10
     after = answer(changed, *args[1:])[0]
     return {
-        "earlier outputs moved": not torch.equal(before[:, :-2], after[:, :-2]),
-        "outputs at the change": after[:, -2:],
+        "an earlier output moved": not torch.equal(before[:, :-2], after[:, :-2]),
+        "every later output moved": bool((before[:, -2:] != after[:, -2:]).any(-1).all()),
     }
 
 
@@ -268,7 +268,7 @@ outputs as they were, to the bit.
         Part(
             name="causality",
             points=1.0,
-            tests="changing the last two tokens moves no earlier output",
+            tests="changing the last two tokens moves their outputs, no earlier one",
             probe=_causal_future,
         ),
         Part(

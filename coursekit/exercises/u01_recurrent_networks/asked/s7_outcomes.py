@@ -281,6 +281,7 @@ again only where the file is absent: **delete it after a change**. The check loa
 """,
     answers=("parity_weights",),
     given=(ParityNet, odd_so_far, load_or_train),
+    file="parity.safetensors",
     setup="""
 try:
     parity_weights = load_or_train("parity.safetensors", train_parity)
