@@ -25,8 +25,9 @@ lint: $(READY)
 	$(BIN)/mypy
 
 notebooks: $(READY)    ## execute every lecture and solution, compare stable outputs
-	COURSEKIT_STATIC=1 $(BIN)/python -m pytest -n 2 --dist loadfile -q -p no:cacheprovider --nbval --nbval-cell-timeout=180 \
-	  --nbval-sanitize-with tests/nbval.cfg -W ignore lectures solutions
+	home=$$(mktemp -d) && COURSEKIT_STATIC=1 COURSEKIT_HOME=$$home $(BIN)/python -m pytest -n 2 --dist loadfile -q \
+	  -p no:cacheprovider --nbval --nbval-cell-timeout=180 --nbval-sanitize-with tests/nbval.cfg -W ignore lectures solutions; \
+	  status=$$?; rm -rf $$home; exit $$status
 
 build: $(READY)        ## rewrite solutions from the exercises, lectures from their text
 	$(BIN)/coursekit build --lectures

@@ -24,7 +24,7 @@ from coursekit.plots import png, show
 
 @dataclass(frozen=True)
 class Slider:
-    """A number between `low` and `high`; whole numbers where all three of `low`, `step`, `value` are."""
+    """A number between `low` and `high`; whole where all four numbers are."""
 
     low: float
     high: float
@@ -62,7 +62,7 @@ class Choice:
 
 _LOOK: dict[str, Any] = {
     "style": {"description_width": "12em"},
-    "layout": ipywidgets.Layout(width="38em", max_width="98%"),
+    "layout": {"width": "38em", "max_width": "98%"},
 }
 
 

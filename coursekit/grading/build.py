@@ -78,14 +78,14 @@ def _texts(notebook: NotebookNode) -> list[Any]:
 
 def execute(notebook: NotebookNode, path: Path, where: Path | None = None) -> None:
     """Run a notebook in its static form, in `where` (default: its folder), and write it to `path` whole or not at all."""
-    environment = {**os.environ, "COURSEKIT_STATIC": "1", "NBGRADER_EXECUTION": "build"}
     client = nbclient.NotebookClient(
         notebook, timeout=CELL_SECONDS, kernel_name="python3", resources={"metadata": {"path": str(where or path.parent)}}
     )
-    try:
-        client.execute(env=environment)
-    except nbclient.exceptions.CellExecutionError as error:
-        raise NotebookError(f"{path.name}: a cell failed.\n{_COLOURS.sub('', str(error))}") from error
+    with tempfile.TemporaryDirectory() as home:  # whoever builds has scores of their own, which are not the notebook's
+        try:
+            client.execute(env={**os.environ, "COURSEKIT_STATIC": "1", "COURSEKIT_HOME": home})
+        except nbclient.exceptions.CellExecutionError as error:
+            raise NotebookError(f"{path.name}: a cell failed.\n{_COLOURS.sub('', str(error))}") from error
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)  # time stamps would change in every build
         for output in cell.get("outputs", []):
