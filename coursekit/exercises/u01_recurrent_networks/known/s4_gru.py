@@ -249,7 +249,7 @@ GRU_DECK = Key(
     question=asked.GRU_DECK,
     solution=(gru_deck,),
     reference=_deck_rows,
-    source="Cho et al. 2014, arXiv:1406.1078, equations 5 to 8; Chung et al. 2014, arXiv:1412.3555, section 3.2 (z opens to the new state)",
+    source="Cho et al. 2014, arXiv:1406.1078, equations 5 to 8; Chung et al. 2014, arXiv:1412.3555, section 3.2",
     mistakes=(
         Mistake(
             "one bias for both gates (reset's)",
