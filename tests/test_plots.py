@@ -54,12 +54,13 @@ def test_a_picture_is_modest_and_has_the_size_asked_for() -> None:
 
 
 def test_figure_gives_one_pair_of_axes_or_an_array_and_leaves_the_global_style_alone() -> None:
-    before = dict(matplotlib.rcParams)
-    one, ax = plots.figure()
-    many, axes = plots.figure(2, 3)
+    with matplotlib.rc_context():
+        matplotlib.rcParams["axes.spines.top"] = True  # whatever an earlier test may have left
+        one, ax = plots.figure()
+        many, axes = plots.figure(2, 3)
+        assert matplotlib.rcParams["axes.spines.top"] is True
     assert isinstance(ax, plt.Axes) and axes.shape == (2, 3)
     assert not ax.spines["top"].get_visible()
-    assert dict(matplotlib.rcParams) == before
     plt.close(one), plt.close(many)
 
 

@@ -3,7 +3,7 @@
 Two readers of the same grid of image features, after Vinyals et al. (2015), "Show and tell", and Xu et al. (2015),
 "Show, attend and tell":
 
-- ``attention=False``: the whole grid, flattened, makes the first hidden state; after that the writer is on its own;
+- ``attention=False``: the whole grid makes one summary vector, which the writer is shown with every word;
 - ``attention=True``: before each word the writer looks again, at a weighted mean of the grid's K = 16 cells.
 
 The writer is framed as many-to-many: word t-1 goes in, word t comes out.

@@ -256,7 +256,7 @@ print(f"gradient at step 1, mean-pooled over last-state: at least 10^{math.floor
 
 # %% [markdown]
 # At least a million times, before any training. Does it matter in training? And how does the bag of words do here?
-# Expected time: 5 s.
+# Expected time: 3 s.
 
 # %% tags=["nbval-ignore-output"]
 results = {"last state": [], "mean of states": []}
@@ -354,7 +354,7 @@ print("bits per character, n = 1 to 6:", "  ".join(f"{b:.2f}" for b in char_ngra
 
 # %% [markdown]
 # Now the LSTM: 128 units, 250 steps on batches of 32 captions. Padding is left out of the mean (`ignore_index`).
-# Expected time: 8 s.
+# Expected time: 5 s.
 
 
 # %% tags=["nbval-ignore-output"]
@@ -537,7 +537,7 @@ explore(
 # same.
 #
 # The same experiment answers a question about architecture: is it worth **stacking** layers? One, two and three
-# layers of 64 units, the same number of steps. Expected time: 7 s.
+# layers of 64 units, the same number of steps. Expected time: 4 s.
 
 # %% tags=["covers:A-58", "covers:A-31", "nbval-ignore-output"]
 lexis = Vocabulary.of(texts)
@@ -562,7 +562,8 @@ assert max(stacks) - min(stacks) < 0.25  # depth decides nothing here
 #
 # The XML task asks for a memory with an order: tags close **last in, first out**. The model reads `<ab><c></c></ab>`
 # character by character and predicts the next one; nobody tells it about stacks. This needs more steps than a lecture
-# has time for, so the weights come from a file.
+# has time for, so the weights come from a file (seed 0, less than a minute on one core; the command is printed
+# below).
 #
 # What must be right is the *name* of a closing tag, up to its `>`: after every `</` we see whether the likeliest
 # characters are those. The opponent closes the tag that was *opened last*. Without a stack that is a fair guess: it
@@ -698,8 +699,9 @@ print("".join(inspect.getsource(getattr(Captioner, name)) + "\n" for name in ("r
 
 # %% [markdown]
 # First a short run from scratch, live: 200 steps on fresh birds, with the true previous word as input (**teacher
-# forcing**). Expected time: 6 s. Then the same network after 5,000 such steps, from a file. Both are judged on 400
-# new birds: by the loss, and by the facts in their greedy captions, read back by the grammar's parser.
+# forcing**). Expected time: 5 s. Then the same network after 5,000 such steps (seed 0, about two minutes on one
+# core), from a file. Both are judged on 400 new birds: by the loss, and by the facts in their greedy captions, read
+# back by the grammar's parser.
 
 # %% tags=["nbval-ignore-output"]
 weights, terms = shipped("captioner_tell")
@@ -799,7 +801,7 @@ show(fig, alt="Eight rendered birds, each under the caption that the trained net
 # the question.
 #
 # A fair comparison takes equal parameters. Both writers get the trained eye's summary $v$ of the picture; the one
-# without feedback has no word vectors and therefore a wider state. Expected time: 7 s.
+# without feedback has no word vectors and therefore a wider state. Expected time: 8 s.
 
 
 # %%

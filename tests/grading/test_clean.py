@@ -9,7 +9,7 @@ from typing import Any
 
 import nbformat
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from nbconvert.filters import markdown2html
 
@@ -125,6 +125,7 @@ def test_no_mixture_of_dangerous_pieces_acts(text: str) -> None:
         "$$\\begin{matrix} a & b \\\\ c &d \\end{matrix}$$",
         "The data: 3 & 4, R&D, [the source](https://example.org/?a=1&b=2), what JavaScript does.",
         "a *star*, a_b, 100 %, \\frac{1}{2}",
+        "R&amp;D, 1 &lt; 2, caf&eacute;",
     ],
 )
 def test_mathematics_and_prose_stay_readable(text: str) -> None:
@@ -187,9 +188,8 @@ anything = plain | st.dictionaries(st.text(max_size=10), plain, max_size=3)
 mimes = st.sampled_from(["text/html", "text/plain", "image/png", "image/svg+xml", "x"])
 kinds = st.sampled_from(["stream", "error", "display_data", "execute_result", "pyout"])
 outputs = st.fixed_dictionaries(
-    {},
+    {"output_type": kinds},
     optional={
-        "output_type": kinds | anything,
         "data": st.dictionaries(mimes, anything, max_size=3) | anything,
         **dict.fromkeys(("name", "text", "ename", "evalue", "traceback", "metadata"), anything),
     },
@@ -198,5 +198,8 @@ outputs = st.fixed_dictionaries(
 
 @settings(max_examples=300, deadline=None, database=None)
 @given(outputs | anything)
+@example({"output_type": "error"})
+@example({"output_type": ["stream"], "text": "x"})
+@example({"output_type": "display_data", "data": {"text/html": None, "image/png": 3}})
 def test_malformed_outputs_are_dropped_or_made_whole(output: Any) -> None:
     clean(output)

@@ -256,5 +256,7 @@ def test_a_process_of_its_own(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(KIT)}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
     lines = [line for line in done.stderr.splitlines() if not line.startswith("import time:")]
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
+    assert "argparse" in loaded and not loaded & {"torch", "numpy", "nbgrader", "IPython", "nbformat"}
     assert done.returncode == 2 and done.stdout == "" and len(lines) == 1
     assert lines[0].startswith("coursekit grade: no course at")

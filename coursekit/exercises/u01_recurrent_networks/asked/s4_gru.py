@@ -222,8 +222,8 @@ carried over in general: $W_h (r \\odot h)$ is not $r \\odot (W_h h)$. It can wh
 your conversion must be **exact**, which settles where the candidate's bias has to go.
 
 Write `gru_convert(W_r, W_z, W, b_r, b_z, b)` for matrices (H, D + H), input columns first, and biases (H,). It returns a
-dictionary with exactly the names of `nn.GRUCell`: `weight_ih` (3H, D), `weight_hh` (3H, H), `bias_ih` (3H,), `bias_hh` (3H,), rows
-in torch's order **r, z, n**. H is `len(b)`.
+dictionary with exactly the names of `nn.GRUCell`: `weight_ih` (3H, D), `weight_hh` (3H, H), `bias_ih` (3H,), `bias_hh` (3H,),
+rows in torch's order **r, z, n**. H is `len(b)`.
 """,
     answers=("gru_convert",),
     draw=_draw_convert,
