@@ -91,8 +91,8 @@ def train_remedies(lecture: dict[str, Any], seed: int, record: dict[str, Any]) -
 def train_arithmetic(lecture: dict[str, Any], seed: int, record: dict[str, Any]) -> dict[str, torch.nn.Module]:
     """Sums of two numbers of up to two digits among six distractors, at three widths."""
     record.setdefault("widths", WIDTHS)
-    _, questions, answers = lecture["sums"](40_000, 2, 6, held_out=False, seed=100 + seed)
-    _, new_questions, new_answers = lecture["sums"](500, 2, 6, held_out=True, seed=1)
+    _, questions, answers = lecture["sums"](120_000, 2, 6, held_out=False, seed=100 + seed)
+    tests = {group: lecture["sums"](500, 2, 6, held_out=group == "held_out", seed=1)[1:] for group in ("known", "held_out")}
     nets = {}
     for width in WIDTHS:
         with seeded(seed):
@@ -100,7 +100,8 @@ def train_arithmetic(lecture: dict[str, Any], seed: int, record: dict[str, Any])
         draw = lecture["drawing"](questions, answers, seed)
         for steps, lr in ((3000, 5e-3), (1000, 1e-3)):
             lecture["practise"](net, draw, steps=steps, lr=lr, label=f"arithmetic, width {width}, seed {seed}")
-        put(record, "solved", str(width), seed, round(lecture["solved"](net, new_questions, new_answers), 4))
+        for group, test in tests.items():
+            put(record, group, str(width), seed, round(lecture["solved"](net, *test), 4))
         nets[f"width{width}"] = net
     return nets
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 import pytest
 from nbformat import NotebookNode
@@ -87,12 +87,13 @@ def test_nothing_that_a_student_wrote_acts(course: Course, release: NotebookNode
     assert report.text.count("onerror=alert(1)") >= 4
 
 
-@pytest.mark.parametrize("name", ["al", "a b#c?d&e", "100%", 'qu"ote', "Zoë"])
+@pytest.mark.parametrize("name", ["al", "a b#c?d&e", "50%25", 'qu"ote', "Zoë"])
 def test_the_report_links_to_the_feedback(course: Course, release: NotebookNode, name: str) -> None:
     result = judged(release, name, right())
     target = write_feedback(course, result)
     page = Page(write_report(course, Batch(UNIT, [result])))
-    assert [(report_path(course, UNIT).parent / unquote(link)).resolve() for link in page.links] == [target.resolve()]
+    paths = [unquote(urlsplit(link).path) for link in page.links]  # as a browser takes a link apart
+    assert [(report_path(course, UNIT).parent / path).resolve() for path in paths] == [target.resolve()]
 
 
 def test_without_feedback_there_is_no_dead_link(course: Course, release: NotebookNode) -> None:

@@ -222,11 +222,11 @@ def _causal_future(answer: Any, inputs: Inputs) -> Findings:
     args = [inputs[name] for name in _CAUSAL]
     before = answer(*args)[0]
     changed = inputs["x"].clone()
-    changed[:, -2:] += 10
+    changed[:, -2:] += 0.5  # gently: a softmax that a large change saturates might not show it
     after = answer(changed, *args[1:])[0]
     return {
         "an earlier output moved": not torch.equal(before[:, :-2], after[:, :-2]),
-        "every later output moved": bool((before[:, -2:] != after[:, -2:]).any(-1).all()),
+        "a later output moved": not torch.equal(before[:, -2:], after[:, -2:]),
     }
 
 
@@ -268,7 +268,7 @@ outputs as they were, to the bit.
         Part(
             name="causality",
             points=1.0,
-            tests="changing the last two tokens moves their outputs, no earlier one",
+            tests="changing the last two tokens moves outputs there, no earlier one",
             probe=_causal_future,
         ),
         Part(
