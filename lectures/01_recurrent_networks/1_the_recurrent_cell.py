@@ -928,24 +928,24 @@ show(fig, alt="Six matrices from eight inputs to the outputs: fully connected is
 # ## Quiz
 #
 # **1.** Answer YES if the number of ones is even: `1000010101`, `100011`, and the empty string?
-# <details><summary>Answer</summary>YES (four ones), NO (three), YES (zero is even; it is also what the hand-set network starts from).</details>
+# <details><summary>Answer</summary>YES (four ones), NO (three), YES (zero is even; it is also what the hand-set network starts from).</details><br>
 #
 # **2.** A window network reaches 0.5 on long strings. Would a window of 1,000 bits be a solution?
 # <details><summary>Answer</summary>No: it moves the cliff from length 7 to length 1,001, needs that many inputs and has never seen most of
-# their combinations. The twin argument holds for every window.</details>
+# their combinations. The twin argument holds for every window.</details><br>
 #
 # **3.** You train `nn.RNN(64, 128, dropout=0.5)` and it overfits exactly as before. Why?
 # <details><summary>Answer</summary>Dropout acts on the outputs of every layer but the last. With one layer there is none. Torch says so in a
-# warning when the module is made.</details>
+# warning when the module is made.</details><br>
 #
 # **4.** Think big: what could a skip connection across *layers* do, and what one across *time*?
 # <details><summary>Answer</summary>Across layers it adds a layer's input to its output, as in residual networks, so that a deep stack can begin as
 # the identity. Across time it adds a link from step t - k to step t: a path from the distant past that is k times
-# shorter, so the influence fades more slowly. Notebook 4 measures both.</details>
+# shorter, so the influence fades more slowly. Notebook 4 measures both.</details><br>
 #
 # **5.** The menus of sections 11 and 12 have open slots. Name a useful *linear* recurrent unit and a useful *random* connectivity.
 # <details><summary>Answer</summary>A linear unit with weight 1 adds up its inputs and forgets nothing: it is the heart of the LSTM (notebook 3). Random
-# sparse recurrent weights with a trained head are an echo-state network; dropout is random connectivity that changes at every step.</details>
+# sparse recurrent weights with a trained head are an echo-state network; dropout is random connectivity that changes at every step.</details><br>
 #
 # **6.** "Demo?" Set the explorer of section 6 to $w=2$, $b=0$ and raise $b$. At which $b$ does the unit lose its memory?
 # <details><summary>Answer</summary>At about 0.53, where the curve leaves the diagonal on the lower side and one of the two resting points
@@ -953,7 +953,7 @@ show(fig, alt="Six matrices from eight inputs to the outputs: fully connected is
 #
 # ## Exercises
 #
-# In the assignment of this unit: `rnn_cell`, `unroll`, `masked_loss` and `parity_learner` are the siblings of sections 3,
+# In the assignment of this unit: `relu_cell`, `unroll`, `masked_loss` and `parity_learner` are the siblings of sections 3,
 # 5, 7 and 8. **Next:** notebook 2, how the gradient travels through the unfolded graph, and why it gets lost.
 #
 # ## References

@@ -852,23 +852,23 @@ show(fig, alt="Training losses on a log scale: the three clipped runs sink well 
 #
 # **1.** Remember back-propagation: why does the picture of section 2 run from right to left?
 # <details><summary>Answer</summary>Every factor is shared by all weights further left, so going from the loss backwards computes each once. From left
-# to right the products would be matrices instead of vectors, and would have to be repeated for every weight.</details>
+# to right the products would be matrices instead of vectors, and would have to be repeated for every weight.</details><br>
 #
 # **2.** Write down $\partial C/\partial W_1$ and $\partial C/\partial W_2$ for two layers.
 # <details><summary>Answer</summary>dC/dW2 = (dC/dy2)(dy2/dW2) and dC/dW1 = (dC/dy2)(dy2/dy1)(dy1/dW1). In code: outer(e, y1), and
-# outer((W2^T e) * f1', x) with e = dC/dy2.</details>
+# outer((W2^T e) * f1', x) with e = dC/dy2.</details><br>
 #
 # **3.** A colleague measures $\lambda_1=1.5$ for a tanh network and concludes that its gradients explode. What do you answer?
 # <details><summary>Answer</summary>That this is necessary, not sufficient. The network may explode, but saturated units and directions that are
-# not repeated can make it vanish at 1.5 as well: measure the Jacobian. Only below 1 would there be a verdict without measuring.</details>
+# not repeated can make it vanish at 1.5 as well: measure the Jacobian. Only below 1 would there be a verdict without measuring.</details><br>
 #
 # **4.** The same colleague takes $\lambda_1$ of `torch.cat([weight_ih, weight_hh], 1)`. Right or wrong?
 # <details><summary>Answer</summary>Not wrong but weak. The stacked matrix has at least the block's singular value, so "below 1, vanishes" stays
-# true, and it applies to fewer networks. The condition is meant for the recurrent block.</details>
+# true, and it applies to fewer networks. The condition is meant for the recurrent block.</details><br>
 #
 # **5.** Your loss is `nan` at step 12. You clip by value at 1,000. Why may that not help?
 # <details><summary>Answer</summary>A million weights with an entry of up to 1,000 each give a norm of up to a million. And a nan stays a nan
-# under both kinds of clipping: it has to be prevented, with a limit near the typical norm, before it arises.</details>
+# under both kinds of clipping: it has to be prevented, with a limit near the typical norm, before it arises.</details><br>
 #
 # **6.** The parity automaton of notebook 1.1 never forgets, and its gradient over 20 steps is below $10^{-20}$. A contradiction?
 # <details><summary>Answer</summary>No. It keeps its bit because disturbances shrink at every step, and a gradient measures how far a disturbance gets.

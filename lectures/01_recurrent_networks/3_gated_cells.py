@@ -13,7 +13,7 @@
 # ---
 
 # %% [markdown]
-# # 3. Gated cells: four LSTMs, two GRUs
+# # 1.3 Gated cells: four LSTMs, two GRUs
 #
 # **After this notebook you can** write each of the four cells that are called "LSTM" and say which one you
 # are looking at; rebuild `torch.nn.LSTM` and `torch.nn.GRU` from their weights; derive the backward pass of a gated
@@ -584,8 +584,8 @@ for period in (5, 20, 100):
     assert torch.equal(fires["stale"], x[..., 0].bool())  # the idle cell is below the threshold: fires AT the spike
     assert not torch.equal(fires["popular"], y.bool())
     print(
-        f"period {period:3d}: right at all {y.numel()} steps; with o_t at c_(t-1) it fires at the spikes instead; "
-        f"without peepholes {(fires['popular'] != y.bool()).float().mean():.0%} of the steps are wrong"
+        f"period {period:3d}: right at all {y.numel()} steps; with o_t at c_(t-1) it fires at the spikes instead;\n"
+        f"            without peepholes {(fires['popular'] != y.bool()).float().mean():.0%} of the steps are wrong"
     )
 
 D, H = 10, 20
@@ -1020,23 +1020,23 @@ assert add.max() < 0.5 / 6  # answering 1 always scores 1/6
 # <details><summary>Answer</summary>
 # Because the gradient along the cell is multiplied by f at every step. With b = 0, f is about ½ and half of the gradient is lost per step; with b = 3, f is
 # about 0.95 and 5 % of it survives 60 steps. Learning can still close the gate where forgetting pays.
-# </details>
+# </details><br>
 #
 # **In the accumulator the Jacobian was exactly the identity only after the recurrent weights were set to zero. What else flows when they are not?**
 # <details><summary>Answer</summary>
 # The path from one cell to the next through h and the matrix W. The identity is added to that path's Jacobian, so the sum neither has to shrink nor to
 # stay at 1; gated cells can still explode, and are still clipped.
-# </details>
+# </details><br>
 #
 # **A colleague's GRU was written after the lecture's equations and loads torch weights. It runs, and the outputs are wrong. Name two causes.**
 # <details><summary>Answer</summary>
 # z means the opposite, and the reset is applied before the matrix instead of after it. (Third: torch's bias inside the reset is lost.)
-# </details>
+# </details><br>
 #
 # **A network forgets everything after one step. You look at its gates and find f = 0.02 in all units, on every input. Which one number do you suspect?**
 # <details><summary>Answer</summary>
 # The forget bias: it is about -4. A sign error in the initialisation does this.
-# </details>
+# </details><br>
 #
 # **Pointers.** The assignment of this unit asks for the siblings of these cells: `popular_lstm` (another stacking order), `peephole_lstm`,
 # `gru_torch`, `gru_deck`, `gru_convert`, `forget_bias`, and two slips to find.

@@ -13,7 +13,7 @@
 # ---
 
 # %% [markdown]
-# # 7. Building blocks: the three choices of every project
+# # 1.7 Building blocks: the three choices of every project
 #
 # A deep-learning project looks like a thousand decisions. Three of them decide what the model can be:
 #
@@ -1884,9 +1884,27 @@ show(
 #
 # ## References
 #
-# Spanakis & Driessens (Maastricht), *Deep learning for agents, Part 2* (the frame, the menus, the four-step loop). Chen (HKUST), COMP 5214 & ELEC 5680, lecture *GANs* (with and without labels).
-# Alpaydin & Kaynak 1998, Optical recognition of handwritten digits, UCI. Arthur & Vassilvitskii 2007, k-means++, SODA. Bergstra & Bengio 2012, Random search for hyper-parameter optimization, JMLR 13. Bishop 1994, Mixture density networks, Aston NCRG/94/004.
-# Bojar et al. 2014, Findings of the 2014 workshop on statistical machine translation. Duchi, Hazan & Singer 2011, Adaptive subgradient methods, JMLR 12. Fei-Fei, Fergus & Perona 2004, Learning generative visual models from few training examples, CVPR workshop. Goodfellow et al. 2014, Generative adversarial nets, NIPS.
-# Goodfellow, Shlens & Szegedy 2015, Explaining and harnessing adversarial examples, ICLR. Greff et al. 2017, LSTM: a search space odyssey, IEEE TNNLS 28. Ha & Eck 2018, A neural representation of sketch drawings, ICLR. Kingma & Ba 2015, Adam, ICLR. Kingma & Welling 2014, Auto-encoding variational Bayes, ICLR.
-# Krizhevsky, Sutskever & Hinton 2012, ImageNet classification with deep convolutional neural networks, NIPS. Levenshtein 1966, Soviet Physics Doklady 10. Lloyd 1982, Least squares quantization in PCM, IEEE Trans. Inf. Theory 28. Madry et al. 2018, Towards deep learning models resistant to adversarial attacks, ICLR.
-# Pollack 1990, Recursive distributed representations, Artificial Intelligence 46. Polyak 1964, Some methods of speeding up the convergence of iteration methods. Socher et al. 2011, Parsing natural scenes and natural language with recursive neural networks, ICML. Tieleman & Hinton 2012, RMSProp, Coursera lecture 6.5. Williams 1992, Simple statistical gradient-following algorithms, Machine Learning 8.
+# - Spanakis & Driessens (Maastricht), *Deep learning for agents, Part 2* (the frame, the menus, the four-step loop).
+# - Chen (HKUST), COMP 5214 & ELEC 5680, lecture *GANs* (with and without labels).
+# - Alpaydin & Kaynak 1998, Optical recognition of handwritten digits, UCI.
+# - Arthur & Vassilvitskii 2007, k-means++, SODA.
+# - Bergstra & Bengio 2012, Random search for hyper-parameter optimization, JMLR 13.
+# - Bishop 1994, Mixture density networks, Aston NCRG/94/004.
+# - Bojar et al. 2014, Findings of the 2014 workshop on statistical machine translation.
+# - Duchi, Hazan & Singer 2011, Adaptive subgradient methods, JMLR 12.
+# - Fei-Fei, Fergus & Perona 2004, Learning generative visual models from few training examples, CVPR workshop.
+# - Goodfellow et al. 2014, Generative adversarial nets, NIPS.
+# - Goodfellow, Shlens & Szegedy 2015, Explaining and harnessing adversarial examples, ICLR.
+# - Greff et al. 2017, LSTM: a search space odyssey, IEEE TNNLS 28.
+# - Ha & Eck 2018, A neural representation of sketch drawings, ICLR.
+# - Kingma & Ba 2015, Adam, ICLR.
+# - Kingma & Welling 2014, Auto-encoding variational Bayes, ICLR.
+# - Krizhevsky, Sutskever & Hinton 2012, ImageNet classification with deep convolutional neural networks, NIPS.
+# - Levenshtein 1966, Soviet Physics Doklady 10.
+# - Lloyd 1982, Least squares quantization in PCM, IEEE Trans. Inf. Theory 28.
+# - Madry et al. 2018, Towards deep learning models resistant to adversarial attacks, ICLR.
+# - Pollack 1990, Recursive distributed representations, Artificial Intelligence 46.
+# - Polyak 1964, Some methods of speeding up the convergence of iteration methods.
+# - Socher et al. 2011, Parsing natural scenes and natural language with recursive neural networks, ICML.
+# - Tieleman & Hinton 2012, RMSProp, Coursera lecture 6.5.
+# - Williams 1992, Simple statistical gradient-following algorithms, Machine Learning 8.

@@ -14,6 +14,7 @@ import pytest
 from nbformat import NotebookNode
 from nbgrader.api import Gradebook
 from room import NAME, UNIT, cell, first, full, gradebook, judged, keys, none, place, right
+from traitlets.config import Config
 
 from coursekit.course import Course
 from coursekit.errors import CourseError, GradebookError
@@ -126,12 +127,20 @@ def test_a_new_gradebook_learns_the_released_assignment(course: Course, release:
     assert course.assignment(UNIT).read_bytes() == before
 
 
-def test_files_beside_the_solution_are_handed_out_but_not_its_text(course: Course) -> None:
+def test_files_beside_the_solution_are_handed_out_but_not_what_gives_it_away(course: Course) -> None:
     home = course.solution(UNIT).parent
     (home / f"{UNIT.name}.py").write_text("the solution")
+    (home / "trained.safetensors").write_text("its weights")
     (home / "table.csv").write_text("1,2")
     generate_assignment(course, UNIT)
     assert sorted(p.name for p in course.assignment(UNIT).parent.iterdir()) == [NAME, "table.csv"]
+
+
+def test_nbgraders_own_command_keeps_the_same_files_back(root: Path) -> None:
+    config = Config()
+    exec((root / "nbgrader_config.py").read_text(), {"get_config": lambda: config})
+    assert config.CourseDirectory.ignore == host.IGNORED
+    assert config.CourseDirectory.course_id == host.COURSE_ID
 
 
 def test_cells_that_changed_after_grading_are_refused_and_the_release_stays(

@@ -25,15 +25,18 @@ def relu_states(x: Tensor, h: Tensor, W_hx: Tensor, W_hh: Tensor, b: Tensor) -> 
 
 def _draw_bptt(rng: Rng) -> Inputs:
     N, T, D, H = 3, 5, 2, 4
-    inputs = {
-        "x": rng.normal(N, T, D),
-        "h": rng.uniform(N, H, low=0.2, high=1.2),
-        "W_hx": rng.normal(H, D, scale=0.7),
-        "W_hh": rng.normal(H, H, scale=0.6),
-        "b": rng.uniform(H, low=0.1, high=0.6),
-        "dh": rng.normal(N, T, H),
-    }
-    return inputs
+    while True:
+        inputs = {
+            "x": rng.normal(N, T, D),
+            "h": rng.uniform(N, H, low=0.2, high=1.2),
+            "W_hx": rng.normal(H, D, scale=0.7),
+            "W_hh": rng.normal(H, H, scale=0.6),
+            "b": rng.uniform(H, low=0.1, high=0.6),
+            "dh": rng.normal(N, T, H),
+        }
+        first = relu_states(inputs["x"], inputs["h"], inputs["W_hx"], inputs["W_hh"], inputs["b"])[:, 1]
+        if bool((first == 0).any()) and bool((first > 0).any()):  # else the rectifier's slope would not show in one step
+            return inputs
 
 
 def _bptt(bptt: Any, inputs: Inputs, steps: int | None = None) -> tuple[Tensor, ...]:
