@@ -1,6 +1,6 @@
 """Train what lecture 1.6 (attention) ships: weights of seed 0, and the scores of all seeds.
 
-    python benchmarks/train_seq2seq.py                    # everything, seeds 0 1 2, about 25 minutes on one core
+    python benchmarks/train_seq2seq.py                    # everything, seeds 0 1 2, about 30 minutes on one core
     python benchmarks/train_seq2seq.py arithmetic --seeds 1
 
 The networks are the lecture's own: this script runs the cells that the lecture tags `model`, and adds only the lists
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -50,10 +49,8 @@ def train_lengths(lecture: dict[str, Any], seed: int, record: dict[str, Any]) ->
             else:
                 net = lecture["Attentive"](30, 30, 48, kind=name, both_ways=True)
         draw = lecture["strings"](5, 40, seed)
-        began = time.perf_counter()
         for steps, lr in ((1500, 5e-3), (500, 1e-3)):
             lecture["practise"](net, draw, steps=steps, lr=lr, label=f"lengths, {name}, seed {seed}")
-        put(record, "seconds", name, seed, round(time.perf_counter() - began, 1))
         put(record, "right", name, seed, [round(lecture["score"](net, n), 4) for n in LENGTHS])
         if name != "fixed":
             put(record, "on_diagonal", name, seed, [round(lecture["peaks_at"](net, n), 4) for n in LENGTHS])

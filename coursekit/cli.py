@@ -103,11 +103,12 @@ def _release(args: argparse.Namespace) -> int:
 
 
 def _grade(args: argparse.Namespace) -> int:
+    course = Course.find(args.course)  # before the imports, which take a second
+
     from coursekit.grading.batch import grade
     from coursekit.grading.collect import collect, find_unit
     from coursekit.grading.report import line, report_path, table
 
-    course = Course.find(args.course)
     of = find_unit(course, args.assignment)
     submissions = collect(args.submitted or course.submitted, of)
     print(f"grading {len(submissions)} submissions of {of.name}")

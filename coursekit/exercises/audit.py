@@ -36,7 +36,7 @@ class Row:
     alternatives: int = 0
     accepted: int = 0
     check_s: float = 0.0
-    """The slowest check of a notebook: gather, judge, diagnose."""
+    """CPU seconds of the slowest check: gather, judge, diagnose."""
     probe_s: float = 0.0
     """CPU seconds of one answer's probes (what a worker spends)."""
     faults: list[str] = field(default_factory=list)
@@ -110,9 +110,9 @@ def _times(key: Key) -> tuple[float, float]:
     slowest = 0.0
     with quiet(), threads(1):  # as in a notebook's check
         for answer in [mistake.answer for mistake in key.mistakes[:1] + key.mistakes[-1:]]:
-            start = time.perf_counter()
+            start = time.process_time()  # on one thread: the seconds of an idle core, also on a busy machine
             _verdict(key, answer, LiveExpectation(key, PRACTICE_SEED))
-            slowest = max(slowest, time.perf_counter() - start)
+            slowest = max(slowest, time.process_time() - start)
         inputs = key.question.inputs(PRACTICE_SEED)
         answer = key.bundle(solution_answer(key))
         start = time.process_time()

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 LIMITS = Limits(
-    cell_seconds=2.0,
+    cell_seconds=4.0,
     grace_seconds=1.0,
     wall_seconds=12.0,
     memory_bytes=512 << 20,

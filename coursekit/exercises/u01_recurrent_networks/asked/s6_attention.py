@@ -53,7 +53,7 @@ def _ragged(rng: Rng, N: int, S: int) -> Tensor:
 def _draw_dot(rng: Rng) -> Inputs:
     N, S, H = 3, 6, 4
     query = rng.normal(N, H)
-    loud = rng.normal(N, S, H, scale=0.2)
+    loud = rng.normal(N, S, H, scale=0.02)
     loud[:, 0] = query / (query**2).sum(1, keepdim=True)  # asked by 2000 times the query it scores 2000, in every row
     return {"query": query, "memory": rng.normal(N, S, H), "loud memory": loud, "mask": _ragged(rng, N, S)}
 
@@ -72,7 +72,8 @@ def _attend_gradients(answer: Any, inputs: Inputs) -> Findings:
 
 def _attend_large(answer: Any, inputs: Inputs) -> Findings:
     """Scores of 2000 and more, whose exponential overflows even in float64; and garbage where there is padding."""
-    memory = torch.where(inputs["mask"][..., None], inputs["loud memory"], torch.full_like(inputs["memory"], 1e4))
+    garbage = 1e4 * inputs["query"].sign()[:, None]  # scores higher than any word
+    memory = torch.where(inputs["mask"][..., None], inputs["loud memory"], garbage)
     context, weights = answer(2000 * inputs["query"], memory, inputs["mask"])
     return {"context": context, "weights": weights}
 
