@@ -83,7 +83,9 @@ def execute(notebook: NotebookNode, path: Path, where: Path | None = None) -> No
     )
     with tempfile.TemporaryDirectory() as home:  # whoever builds has scores of their own, which are not the notebook's
         try:
-            client.execute(env={**os.environ, "COURSEKIT_STATIC": "1", "COURSEKIT_HOME": home})
+            # One thread: the networks are small, and two that wait for each other on a busy machine take minutes.
+            own = {"COURSEKIT_STATIC": "1", "COURSEKIT_HOME": home, "OMP_NUM_THREADS": "1"}
+            client.execute(env={**os.environ, **own})
         except nbclient.exceptions.CellExecutionError as error:
             raise NotebookError(f"{path.name}: a cell failed.\n{_COLOURS.sub('', str(error))}") from error
     for cell in notebook.cells:

@@ -1322,7 +1322,7 @@ check("01.additive_attention", additive_attention)
 # *What the check looks at*
 #
 # - out and weights for N = 2, T = 5, D = 6, d_k = 4, d_v = 3: 1 point
-# - changing the last two tokens moves their outputs, no earlier one: 1 point
+# - changing the last two tokens moves outputs there, no earlier one: 1 point
 # - gradients with respect to x and the three matrices: 0.5 points
 #
 # <details><summary>Hint 1 of 3</summary>
