@@ -28,7 +28,7 @@ lint: $(READY)
 notebooks: $(READY)    ## execute every lecture and solution, compare stable outputs
 	home=$$(mktemp -d) && COURSEKIT_STATIC=1 COURSEKIT_HOME=$$home $(BIN)/python -m pytest -n 2 --dist loadfile -q \
 	  -p no:cacheprovider --nbval --nbval-cell-timeout=180 --nbval-sanitize-with tests/nbval.cfg -W ignore lectures solutions; \
-	  status=$$?; rm -rf $$home; exit $$status
+	  status=$$?; rm -rf $$home solutions/*/*.safetensors; exit $$status
 
 build: $(READY)        ## rewrite solutions from the exercises, lectures from their text
 	$(BIN)/coursekit build --lectures

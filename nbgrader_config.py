@@ -5,13 +5,18 @@ the teacher's rights.
 """
 
 import os
+import sys
 
 c = get_config()  # noqa: F821  (nbgrader defines it)
 c.CourseDirectory.course_id = "coursekit"
 c.CourseDirectory.source_directory = "solutions"
 c.CourseDirectory.release_directory = "assignments"
-# nbgrader hands out every file of a source folder: the solution's text (jupytext) and weights must not be among them.
-c.CourseDirectory.ignore = [".ipynb_checkpoints", "*.pyc", "__pycache__", ".pytest_cache", "[0-9][0-9]_*.py", "*.safetensors"]
+# nbgrader hands out every file of a source folder: the solution's text (jupytext) and trained weights must not be among
+# them. Weights that a student hands in are not ignored, nor are they overwritten by those of the solution.
+c.CourseDirectory.ignore = [".ipynb_checkpoints", "*.pyc", "__pycache__", ".pytest_cache", "[0-9][0-9]_*.py"]
+if "generate_assignment" in sys.argv:
+    c.CourseDirectory.ignore += ["*.safetensors"]
+c.Autograde.exclude_overwriting = {"01_recurrent_networks": ["parity.safetensors"]}
 
 if os.environ.get("COURSEKIT_ENGINE", "") != "stock":
     c.Autograde.sanitize_preprocessors = [

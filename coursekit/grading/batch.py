@@ -116,7 +116,7 @@ def _assess(
         judged = time.perf_counter()
         result = examiner.result(submission, release, mended, run)
         timing.judge += time.perf_counter() - judged
-        timing.cells_cpu += run.probe_cpu_seconds + sum(cell.seconds for cell in run.cells.values())
+        timing.cells_cpu += sum(cell.seconds for cell in run.cells.values())
         yield result
     for submission, why in unreadable:
         yield examiner.unreadable(submission, why)

@@ -73,6 +73,7 @@ class CellRun:
     error: str | None
     """Exception and message, in one line."""
     seconds: float
+    """CPU seconds of the cell, or of the probes where it is a check."""
 
 
 @dataclass(frozen=True, kw_only=True)

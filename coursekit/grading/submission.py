@@ -130,7 +130,7 @@ def _run(packed: bytes, warm: Warm) -> None:
     RECORDER.left = limits.output_bytes
     probe_seconds = 0.0
     for index, source, question in job["cells"]:
-        started = time.perf_counter()
+        started = time.process_time()
         RECORDER.start()
         if question is None:
             error = run(warm.shell, source, alarm)
@@ -138,7 +138,7 @@ def _run(packed: bytes, warm: Warm) -> None:
             before = time.process_time()
             error = _probe(warm.shell, question, job["draws"].get(question, []), alarm, limits)
             probe_seconds += time.process_time() - before
-        outputs, seconds = RECORDER.finish(), time.perf_counter() - started
+        outputs, seconds = RECORDER.finish(), time.process_time() - started
         _send({"kind": "cell", "index": index, "outputs": outputs, "error": error, "seconds": seconds})
     _send({"kind": "end", "probe_seconds": probe_seconds})
 
