@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import sqlite3
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -136,11 +137,16 @@ def test_files_beside_the_solution_are_handed_out_but_not_what_gives_it_away(cou
     assert sorted(p.name for p in course.assignment(UNIT).parent.iterdir()) == [NAME, "table.csv"]
 
 
-def test_nbgraders_own_command_keeps_the_same_files_back(root: Path) -> None:
+@pytest.mark.parametrize("command", ["generate_assignment", "autograde"])
+def test_nbgraders_own_command_keeps_the_same_files_back(root: Path, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    """Trained weights stay back from a release; those that a student hands in are graded, and never overwritten."""
+    monkeypatch.setattr(sys, "argv", ["nbgrader", command, UNIT.name])
     config = Config()
     exec((root / "nbgrader_config.py").read_text(), {"get_config": lambda: config})
-    assert config.CourseDirectory.ignore == host.IGNORED
+    weights = [] if command == "generate_assignment" else ["*.safetensors"]
+    assert config.CourseDirectory.ignore + weights == host.IGNORED
     assert config.CourseDirectory.course_id == host.COURSE_ID
+    assert config.Autograde.exclude_overwriting == {UNIT.name: ["parity.safetensors"]}
 
 
 def test_cells_that_changed_after_grading_are_refused_and_the_release_stays(
