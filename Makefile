@@ -8,7 +8,7 @@ test notebooks build: export OMP_NUM_THREADS := 1
 export PATH := $(abspath $(BIN)):$(PATH)
 READY := $(VENV)/.ready
 
-.PHONY: demo test notebooks lab bench release lint build audit coverage clean
+.PHONY: demo test notebooks lab bench release lint build audit coverage train-ddp clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -26,7 +26,8 @@ lint: $(READY)
 	$(BIN)/mypy
 
 notebooks: $(READY)    ## execute every lecture and solution, compare stable outputs
-	home=$$(mktemp -d) && COURSEKIT_STATIC=1 COURSEKIT_HOME=$$home $(BIN)/python -m pytest -n 2 --dist loadfile -q \
+	home=$$(mktemp -d) && COURSEKIT_STATIC=1 COURSEKIT_HOME=$$home PYTHONPATH=$(CURDIR)/tests/offline \
+	  $(BIN)/python -m pytest -n 2 --dist loadfile -q \
 	  -p no:cacheprovider --nbval --nbval-cell-timeout=180 --nbval-sanitize-with tests/nbval.cfg -W ignore lectures solutions; \
 	  status=$$?; rm -rf $$home solutions/*/*.safetensors; exit $$status
 
@@ -44,6 +45,9 @@ coverage: $(READY)     ## syllabus rows shown or asserted by the notebooks
 
 bench: $(READY)        ## the figures behind the README
 	$(BIN)/python benchmarks/grading.py
+
+train-ddp: $(READY)    ## two processes train as one: the same losses
+	$(BIN)/python benchmarks/train_ddp.py
 
 lab: $(READY)          ## JupyterLab on the course
 	$(BIN)/jupyter lab

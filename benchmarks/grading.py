@@ -10,6 +10,8 @@ Paired, in one run, one after the other, on the machine at hand::
 - ``limit_ratio``: wall seconds from the first submission to the last recorded result, over the CPU seconds of cells and
   probes divided by the cores. ``limit_ratio_with_start_up`` has the whole command in the numerator.
 - ``split``: wall seconds of our command by phase. Judging, recording and feedback overlap with running.
+- ``same_scores``: whether all three doors (stock nbgrader, nbgrader with the kit's engine, `coursekit grade`) gave every
+  submission the same score in every check cell.
 """
 
 from __future__ import annotations
@@ -57,13 +59,16 @@ def measure(source: Course, scratch: Path) -> dict[str, Any]:
         student.hand_in(course.submitted, OF)
     theirs = Course(scratch / "theirs")
     shutil.copytree(course.root, theirs.root, symlinks=True)
+    plugged = Course(scratch / "plugged")
+    shutil.copytree(course.root, plugged.root, symlinks=True)
     double = Course(scratch / "double")
     shutil.copytree(course.root, double.root, symlinks=True)
     for twin in twins:
         twin.hand_in(double.submitted, OF)
 
     ours = grade(course)
-    nbgrader = run_nbgrader(theirs)
+    nbgrader = run_nbgrader(theirs, engine="stock")
+    engine = run_nbgrader(plugged, engine="")
     larger = grade(double)
     cores = os.cpu_count() or 1
     n = len(students)
@@ -82,6 +87,7 @@ def measure(source: Course, scratch: Path) -> dict[str, Any]:
             "nbgrader": round(nbgrader["wall"], 2),
             "nbgrader_autograde": round(nbgrader["autograde"], 2),
             "nbgrader_generate_feedback": round(nbgrader["feedback"], 2),
+            "nbgrader_with_our_engine": round(engine["wall"], 2),
             "cells_and_probes_cpu": round(timing["cells_cpu"], 2),
         },
         "split": {
@@ -91,7 +97,7 @@ def measure(source: Course, scratch: Path) -> dict[str, Any]:
             "record": round(timing["record"], 2),
             "feedback": round(timing["feedback"], 2),
         },
-        "same_scores": ours["scores"] == nbgrader["scores"],
+        "same_scores": ours["scores"] == nbgrader["scores"] == engine["scores"],
     }
 
 
@@ -120,11 +126,11 @@ def grade(course: Course) -> dict[str, Any]:
     return {"wall": wall, "cpu": cpu, "timing": timing, "scores": scores}
 
 
-def run_nbgrader(course: Course) -> dict[str, Any]:
-    """Stock nbgrader's two commands, as an instructor types them."""
+def run_nbgrader(course: Course, engine: str) -> dict[str, Any]:
+    """nbgrader's two commands, as an instructor types them; `engine` as in nbgrader_config.py."""
     environment = {
         **os.environ,
-        "COURSEKIT_ENGINE": "stock",
+        "COURSEKIT_ENGINE": engine,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
     }
     seconds = []
@@ -138,7 +144,7 @@ def run_nbgrader(course: Course) -> dict[str, Any]:
 
 
 def scores(course: Course) -> dict[str, dict[str, float]]:
-    """What stock nbgrader wrote, for the automatically graded cells."""
+    """What nbgrader wrote, for the automatically graded cells."""
     import contextlib
 
     from coursekit.grading.host import Ledger

@@ -28,6 +28,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from coursekit import shipped
 from coursekit.datasets import birds
 from coursekit.datasets.sequences import xml
 from coursekit.datasets.text import Vocabulary
@@ -111,7 +112,7 @@ def main() -> None:
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     for which in STEPS if options.which == "all" else (options.which,):
-        steps = options.steps or STEPS[which]
+        steps, begun = options.steps or STEPS[which], time.process_time()
         with threads(1):
             if which == "xml":
                 net, vocabulary = tags(seed=options.seed, steps=steps)
@@ -127,6 +128,9 @@ def main() -> None:
         path = options.out / f"{FILES[which]}.safetensors"
         save_file({name: weight.half().contiguous() for name, weight in net.state_dict().items()}, path, metadata=about)
         path.chmod(0o644)  # safetensors writes for the owner only
+        if options.out == DEFAULT_OUT:
+            seconds = time.process_time() - begun
+            shipped.record(path, command=about["command"], seed=options.seed, seconds=seconds, config={"steps": steps})
         print(f"{path.name}: {path.stat().st_size} bytes, SHA-256 {hashlib.sha256(path.read_bytes()).hexdigest()}")
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ import jupytext
 import torch
 from safetensors.torch import load_file, save_file
 
+from coursekit import shipped
 from coursekit.runtime import seeded, threads
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -129,12 +131,16 @@ def main() -> None:
         for job in options.jobs or JOBS:
             run, file = JOBS[job]
             record: dict[str, Any] = {}
+            begun = time.process_time()
             for seed in range(options.seeds):
                 nets = run(lecture, seed, record)
                 if seed == 0:
                     save(nets, DATA / f"{file}.safetensors")
+            command, seconds = f"python benchmarks/train_seq2seq.py {job}", time.process_time() - begun
             kept = json.loads(path.read_text()) if path.exists() else {}
             path.write_text(json.dumps({**kept, job: record}, indent=1) + "\n")
+            for written in (DATA / f"{file}.safetensors", path):
+                shipped.record(written, command=command, seed=0, seconds=seconds)
             print(job, json.dumps(record))
 
 

@@ -65,6 +65,20 @@ def _parser() -> argparse.ArgumentParser:
     coverage = commands.add_parser("coverage", help="which rows of the syllabus the lectures show")
     coverage.add_argument("--json", action="store_true")
     coverage.set_defaults(run=_coverage)
+
+    worlds = commands.add_parser(
+        "worlds", help="contact sheets, rendering speed, what the oracles read, what data/ weighs"
+    )
+    worlds.add_argument("names", nargs="*", help="such as birds (default: all)")
+    worlds.add_argument("--json", action="store_true")
+    worlds.add_argument(
+        "--out", type=Path, default=Path("contact_sheets"), help="folder of the sheets (default: contact_sheets/)"
+    )
+    worlds.add_argument("--seed", type=int, default=0)
+    worlds.add_argument(
+        "--write-cards", action="store_true", help="write data/cards/NAME.md for every world, and nothing else"
+    )
+    worlds.set_defaults(run=_worlds)
     return parser
 
 
@@ -179,6 +193,28 @@ def _coverage(args: argparse.Namespace) -> int:
     report = count(Course.find(args.course))
     print(json.dumps(report) if args.json else as_text(report))
     return 0
+
+
+def _worlds(args: argparse.Namespace) -> int:
+    from coursekit.datasets.worlds import WORLDS, world
+    from coursekit.worlds_report import as_json, as_text, data_megabytes, examine, faults, line
+
+    if args.write_cards:
+        from coursekit.datasets.cards import write_cards
+        from coursekit.shipped import folder
+
+        for path in write_cards(folder() / "cards"):
+            print(f"wrote {path}")
+        return 0
+    names = [world(name).name for name in args.names] or list(WORLDS)
+    rows = []
+    for name in names:
+        rows.append(examine(name, out=args.out, seed=args.seed))
+        if not args.json:
+            print(line(rows[-1]), flush=True)
+    size = data_megabytes()
+    print(json.dumps(as_json(rows, size)) if args.json else f"{as_text(rows, size)}\ncontact sheets: {args.out}")
+    return 1 if faults(rows, size) else 0
 
 
 def _options(args: argparse.Namespace) -> dict[str, Any]:

@@ -10,7 +10,11 @@
     ├── EvidenceError         a frame from a worker is malformed, too large or out of place
     ├── SandboxUnavailable    this system cannot contain a stranger's code
     ├── GradebookError        the gradebook cannot be opened, or belongs to another course
-    └── TrainingError         a run diverged
+    ├── DataAbsent            a real data set or pretrained network is not on this machine
+    ├── DataFileError         a file of a real data set or pretrained network is corrupt, or not in its format
+    ├── ShippedFileError      a file of data/ is absent, corrupt or does not fit
+    ├── TrainingError         a run diverged
+    └── CheckpointError       a checkpoint is corrupt, or belongs to another run
 
 A message says what was wrong, what was got, what was expected, and what to do.
 """
@@ -56,3 +60,23 @@ class GradebookError(CoursekitError):
 
 class TrainingError(CoursekitError):
     """A run diverged."""
+
+
+class CheckpointError(CoursekitError):
+    """A checkpoint is corrupt, or belongs to another run."""
+
+
+class ShippedFileError(CoursekitError):
+    """A file of data/ is absent, corrupt or does not fit."""
+
+
+class DataAbsent(CoursekitError):
+    """A real data set or pretrained network is not on this machine."""
+
+
+class DataFileError(CoursekitError):
+    """A file of a real data set or pretrained network is corrupt, or not in its format."""
+
+    @classmethod
+    def of(cls, path: object, *, got: str, expected: str, do: str = "") -> DataFileError:
+        return cls(f"{path}: got {got}, expected {expected}. {do or 'Remove the file and fetch it again.'}")

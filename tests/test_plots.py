@@ -15,6 +15,7 @@ from matplotlib.colors import to_hex, to_rgb
 from PIL import Image
 
 from coursekit import plots
+from coursekit.errors import InputError
 
 matplotlib.use("Agg")
 
@@ -140,3 +141,52 @@ def test_a_constant_heatmap_and_tensors_with_gradients_are_no_error() -> None:
     plots.heatmap(ax, torch.zeros(2, 2, requires_grad=True), label="w", center=0.0)
     assert ax.get_images()[0].get_clim() == (-1.0, 1.0)
     plt.close(fig)
+
+
+def test_a_picture_is_shown_pixel_by_pixel_with_its_range_kept() -> None:
+    fig, ax = plots.figure()
+    x = torch.tensor([-1.0, 0.0, 1.0, 3.0]).view(1, 2, 2).repeat(3, 1, 1)
+    plots.picture(ax, x, "four greys")
+    [image] = ax.get_images()
+    np.testing.assert_allclose(image.get_array()[..., 0], [[0.0, 0.5], [1.0, 1.0]])  # 3 is clipped
+    assert image.get_interpolation() == "nearest" and ax.get_title() == "four greys" and not ax.axison
+    plt.close(fig)
+
+
+@pytest.mark.parametrize("x", [torch.tensor([[-1.0, -0.5]]), torch.tensor([[[-1.0, -0.5]]])])
+def test_a_grey_picture_keeps_its_own_scale(x: torch.Tensor) -> None:
+    """Left to itself matplotlib would stretch the darkest to black and the lightest to white."""
+    fig, ax = plots.figure()
+    plots.picture(ax, x)
+    [image] = ax.get_images()
+    np.testing.assert_allclose(image.to_rgba(image.get_array())[0, :, 0], [0.0, 0.25], atol=0.01)
+    plt.close(fig)
+
+
+@pytest.mark.parametrize(("N", "cols", "expected"), [(10, 4, (3, 4)), (3, 8, (1, 3)), (1, 1, (1, 1))])
+def test_pictures_fill_a_grid_row_by_row(N: int, cols: int, expected: tuple[int, int]) -> None:
+    x = torch.linspace(-1, 1, N).view(N, 1, 1, 1).expand(N, 3, 6, 4)
+    fig = plots.pictures(x, cols=cols, titles=[f"no. {k}" for k in range(N)], width=4.0)
+    assert len(fig.axes) == expected[0] * expected[1] and fig.get_figwidth() == 4.0
+    for k, ax in enumerate(fig.axes[:N]):
+        assert ax.get_title() == f"no. {k}"
+        assert float(ax.get_images()[0].get_array()[0, 0, 0]) == pytest.approx(k / max(1, N - 1), abs=1e-6)
+    assert not any(ax.get_images() or ax.axison for ax in fig.axes[N:])
+    plt.close(fig)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda ax: plots.picture(ax, torch.zeros(4, 5, 6)), r"an image: got \(4, 5, 6\)"),
+        (lambda ax: plots.picture(ax, torch.full((3, 2, 2), torch.nan)), "an image: got 'NaN or infinity'"),
+        (lambda ax: plots.pictures(torch.zeros(3, 8, 8)), r"x: got \(3, 8, 8\)"),
+        (lambda ax: plots.pictures(torch.zeros(0, 3, 8, 8)), r"x: got \(0, 3, 8, 8\)"),
+        (lambda ax: plots.pictures(torch.zeros(2, 3, 8, 8), titles=["one"]), "titles: got 1, expected one for each of 2"),
+    ],
+)
+def test_what_is_no_picture_is_refused(call: Any, message: str) -> None:
+    fig, ax = plots.figure()
+    with pytest.raises(InputError, match=message):
+        call(ax)
+    plt.close("all")

@@ -1,7 +1,8 @@
 """Plain data as bytes and back: JSON for the shape of things, safetensors for tensors. Nothing is ever unpickled.
 
 Layout: 4 bytes, the length of the JSON part (big endian); the JSON part; the safetensors part. In the JSON a tensor is
-``{"$tensor": name}`` and a number that JSON has no word for is ``{"$float": "nan" | "inf" | "-inf"}``.
+``{"$tensor": name}`` and a number that JSON has no word for is ``{"$float": "nan" | "inf" | "-inf"}``. Without tensors
+there is no safetensors part.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def pack(value: Any) -> bytes:
         text = json.dumps(walk(value), allow_nan=False).encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise EvidenceError(f"cannot pack {type(value).__name__}: {error}. Expected plain data only.") from error
-    blob: bytes = safetensors.torch.save(tensors)
+    blob: bytes = safetensors.torch.save(tensors) if tensors else b""
     return len(text).to_bytes(_HEADER, "big") + text + blob
 
 
@@ -55,7 +56,7 @@ def unpack(data: bytes, *, max_bytes: int = 256 << 20) -> Any:
         raise EvidenceError(f"frame announces {end - _HEADER} bytes of JSON, got {len(data) - _HEADER}.")
     try:
         tree = json.loads(data[_HEADER:end].decode("utf-8"), parse_constant=_no_constant)
-        tensors = safetensors.torch.load(bytes(data[end:]))
+        tensors = safetensors.torch.load(bytes(data[end:])) if end < len(data) else {}
     except EvidenceError:
         raise
     except Exception as error:  # json, unicode and safetensors each have their own errors, and Rust's may be any

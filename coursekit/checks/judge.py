@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal, Protocol
 
 import torch
 
-from coursekit.checks.compare import Difference, difference
+from coursekit.checks.compare import Difference, difference, same
 from coursekit.checks.declare import Evidence, Findings, Inputs, Key, Law, Part, Question
 from coursekit.checks.engine import CHANGED, MESSAGE, RAISED, gather
 
@@ -114,15 +114,21 @@ class LiveExpectation:
         }
 
 
+def missing(question: Question) -> Verdict:
+    """The verdict where there is no answer at all."""
+    parts = tuple(PartVerdict(p.name, p.tests, p.points, "missing") for p in question.parts)
+    return Verdict(question.id, question.title, parts, hint="Define " + ", ".join(question.answers) + ".")
+
+
 def judge(question: Question, expectation: Expectation, evidence: Sequence[Evidence] | None) -> Verdict:
     """The verdict on `evidence` (one entry for each draw; None when the answer is missing)."""
     draws = len(expectation.inputs)
     if evidence is None or len(evidence) != draws or not all(isinstance(e, dict) for e in evidence):
-        missing = tuple(PartVerdict(p.name, p.tests, p.points, "missing") for p in question.parts)
-        return Verdict(question.id, question.title, missing, hint="Define " + ", ".join(question.answers) + ".")
+        return missing(question)
     # A stranger may have sent anything: what is not findings by part counts as absent.
     evidence = [{name: found for name, found in e.items() if isinstance(found, dict)} for e in evidence]
-    outcomes = [_judge_part(part, expectation, evidence) for part in question.parts]
+    measured = _Measured()
+    outcomes = [_judge_part(part, expectation, evidence, measured) for part in question.parts]
     parts = tuple(verdict for verdict, _ in outcomes)
     verdict = Verdict(question.id, question.title, parts)
     if verdict.passed or verdict.status == "not started":
@@ -134,7 +140,26 @@ def judge(question: Question, expectation: Expectation, evidence: Sequence[Evide
     return replace(verdict, diagnosis=diagnosis, hint="" if diagnosis else question.hints[0])
 
 
-def _judge_part(part: Part, expectation: Expectation, evidence: Sequence[Evidence]) -> tuple[PartVerdict, Law | None]:
+class _Measured:
+    """Figures already measured: the parts of a question often share a measurement, which may run a network."""
+
+    def __init__(self) -> None:
+        self._known: list[tuple[Callable[..., Findings], Inputs, Findings, Findings]] = []
+
+    def __call__(self, part: Part, inputs: Inputs, found: Findings) -> Findings:
+        if part.measure is None:
+            return found
+        for measure, draw, before, figures in self._known:
+            if measure is part.measure and draw is inputs and same(before, found):
+                return figures
+        figures = part.measure(inputs, found)
+        self._known.append((part.measure, inputs, found, figures))
+        return figures
+
+
+def _judge_part(
+    part: Part, expectation: Expectation, evidence: Sequence[Evidence], measured: _Measured
+) -> tuple[PartVerdict, Law | None]:
     verdict = PartVerdict(part.name, part.tests, part.points, "passed")
     for k, inputs in enumerate(expectation.inputs):
         found = evidence[k].get(part.name)
@@ -148,20 +173,18 @@ def _judge_part(part: Part, expectation: Expectation, evidence: Sequence[Evidenc
             unlike = difference(expectation.expected[k].get(part.name, {}), found, rtol=part.rtol, atol=part.atol)
             if unlike:
                 return replace(verdict, status="failed", difference=unlike), None
-        law = broken_law(part, inputs, found)
+        law = broken_law(part, inputs, found, measured)
         if law:
             return replace(verdict, status="failed", said=law.says), law
     return verdict, None
 
 
-def broken_law(part: Part, inputs: Inputs, found: Findings) -> Law | None:
+def broken_law(part: Part, inputs: Inputs, found: Findings, measured: _Measured | None = None) -> Law | None:
     """The first law of `part` that the findings break; findings that a law cannot read break it."""
-    figures = found
+    measured = measured or _Measured()
     for law in part.laws:
         try:
-            if part.measure is not None and figures is found:
-                figures = part.measure(inputs, found)
-            holds = law.holds(inputs, figures)
+            holds = law.holds(inputs, measured(part, inputs, found))
         except Exception:  # findings may be anything a stranger sent: unreadable is broken
             holds = False
         if holds is not True:

@@ -4,9 +4,8 @@ Shapes: N birds, H = W = size, pictures (N, 3, H, W) float32 in [-1, 1]. What a 
 Attributes; everything else about a picture (background, perch or flight, tilt, place, tints) is style. It is
 drawn from the generator in a fixed number of draws: equal seeds give equal styles whatever the attributes.
 
-Every part is a tapered capsule: the points around a straight segment within a radius that changes evenly from
-r to R. Its distance takes about ten passes over the pixels, and a pixel's coverage is that distance, clamped:
-this makes the edges smooth at every size.
+Every part is a tapered capsule of the canvas: the points around a straight segment within a radius that changes
+evenly from r to R.
 """
 
 from __future__ import annotations
@@ -19,10 +18,14 @@ import torch
 from torch import Tensor
 
 from coursekit.datasets.arguments import require_at_least, require_generator
-from coursekit.datasets.bird_captions import NAMES, caption, parse
+from coursekit.datasets.bird_captions import NAMES, caption, explain, parse, unknown_words
+from coursekit.datasets.canvas import CHUNK, Canvas
+from coursekit.datasets.world import Card, PictureWorld
 from coursekit.errors import InputError
 
-__all__ = ["COLOURS", "NAMES", "Attributes", "caption", "parse", "render", "sample"]
+__all__ = [
+    "COLOURS", "NAMES", "WORLD", "Attributes", "caption", "explain", "parse", "render", "sample", "unknown_words",
+]  # fmt: skip
 
 COLOURS = {
     "red": (0.86, 0.10, 0.10),
@@ -51,7 +54,6 @@ _SCENES = (
 _SIZES = (0.70, 0.93)  # scale of a small and of a large bird
 _BEAKS = (0.13, 0.46)  # length of a short and of a long beak, before scaling
 _Point = tuple[Tensor | float, Tensor | float]
-_CHUNK = 64  # birds drawn at a time: their pixels stay in the processor's cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,8 +118,8 @@ def render(attributes: Attributes, *, size: int = 32, generator: torch.Generator
     n = _checked(attributes)
     style = _style(n, generator)
     pictures = torch.empty(n, 3, size, size)
-    for start in range(0, n, _CHUNK):
-        part = slice(start, start + _CHUNK)
+    for start in range(0, n, CHUNK):
+        part = slice(start, start + CHUNK)
         _Scene(attributes.take(part), _Style(*(values[part] for values in style)), pictures[part]).paint()
     return pictures.clamp_(0, 1).mul_(2).sub_(1)
 
@@ -173,7 +175,7 @@ def _style(n: int, generator: torch.Generator) -> _Style:
     )
 
 
-class _Scene:
+class _Scene(Canvas):
     """One chunk of pictures, painted back to front.
 
     A bird's own frame looks to the right, y upwards; its points are carried into the frame of the picture
@@ -181,14 +183,10 @@ class _Scene:
     """
 
     def __init__(self, attributes: Attributes, style: _Style, pictures: Tensor) -> None:
-        self.attributes, self.style, self.pictures = attributes, style, pictures
-        size = pictures.shape[-1]
-        self.pixels = size / 2  # per unit of length
-        centres = (torch.arange(size) + 0.5) / self.pixels - 1
-        self.x, self.y = centres.view(1, 1, size), -centres.view(1, size, 1)
+        super().__init__(pictures)
+        self.attributes, self.style = attributes, style
         self.scale = torch.tensor(_SIZES)[attributes.size] * style.scale
         self.mirror = torch.where(attributes.facing == 1, 1.0, -1.0)
-        self.line = max(0.75, 0.04 * self.pixels)  # width of the outlines, pixels
 
     # -- geometry
 
@@ -199,46 +197,11 @@ class _Scene:
         turned = torch.stack([(x * cos - y * sin) * self.mirror, x * sin + y * cos], -1)
         return turned * self.scale.unsqueeze(-1) + self.style.shift
 
-    def capsule(self, a: Tensor, b: Tensor, r: Tensor | float, R: Tensor | float) -> Tensor:
-        """Distance in pixels (N, H, W) to the capsule from a (N, 2), radius r, to b, radius R; < 0 inside.
-
-        Measured at right angles to the segment: exact where r = R; on the flanks of a part that tapers with
-        half angle A too long by the factor 1 / cos A, at most 1.1 here. The zero line is exact.
-        """
-        a, b = a * self.pixels, b * self.pixels
-        x, y = self.x * self.pixels, self.y * self.pixels
-        along = b - a
-        squared = along.square().sum(1).clamp(min=1e-6).view(-1, 1, 1)
-        ax, ay = a[:, 0].view(-1, 1, 1), a[:, 1].view(-1, 1, 1)
-        ux, uy = (along / squared.view(-1, 1)).view(-1, 2, 1, 1).unbind(1)
-        # The pixel p is nearest to a + foot (b - a), where foot is t = (p - a)(b - a) / |b - a|^2, clamped,
-        # and |p - a - foot (b - a)|^2 = |p - a|^2 + (foot - 2 t) foot |b - a|^2.
-        t = (x - ax) * ux + (y - ay) * uy
-        foot = t.clamp(0, 1)
-        distance = t.mul_(-2).add_(foot).mul_(foot).mul_(squared)
-        distance.add_((x - ax).square() + (y - ay).square()).clamp_(min=0).sqrt_()
-        r = torch.as_tensor(r * self.pixels).view(-1, 1, 1)
-        R = torch.as_tensor(R * self.pixels).view(-1, 1, 1)
-        return distance.sub_(foot.mul_(R - r)).sub_(r)
-
     def part(self, a: _Point, b: _Point, r: float, R: float) -> Tensor:
         """Like capsule, for points (x, y) and radii of the bird's own frame."""
         return self.capsule(self.place(*a), self.place(*b), r * self.scale, R * self.scale)
 
     # -- paint
-
-    def cover(self, distance: Tensor, colour: Tensor, shown: Tensor | None = None) -> None:
-        """Lay a colour (N, 3) or (3,) where the distance is below 0, in pictures that are `shown` (N,)."""
-        coverage = (0.5 - distance).clamp_(0, 1)
-        if shown is not None:
-            coverage.mul_(shown.view(-1, 1, 1))
-        self.pictures.lerp_(colour.view(-1, 3, 1, 1).expand_as(self.pictures), coverage.unsqueeze(1))
-
-    def outlined(self, distance: Tensor, colour: Tensor) -> None:
-        """Lay a colour with an outline: darker than the colour, or lighter where that is nearly black."""
-        dark = colour.mean(1, keepdim=True) < 0.2
-        self.cover(distance, torch.where(dark, colour + 0.22, colour * 0.4))
-        self.cover(distance + self.line, colour)
 
     def paint(self) -> None:
         palette = torch.tensor(tuple(COLOURS.values()))
@@ -250,8 +213,7 @@ class _Scene:
     def _background(self) -> None:
         style = self.style
         top, bottom, ground = torch.tensor(_SCENES)[style.scene].unbind(1)
-        share = ((self.y + 1) / 2).view(1, 1, -1, 1)
-        self.pictures.copy_(top.view(-1, 3, 1, 1) * share + bottom.view(-1, 3, 1, 1) * (1 - share))
+        self.shade(top, bottom)
         for blob in style.blobs.unbind(1):
             centre = blob[:, :2]
             soft = self.capsule(centre, centre, blob[:, 2], blob[:, 2]) / (0.1 * self.pixels)
@@ -285,3 +247,20 @@ class _Scene:
         eye = self.part((0.44 + nx, 0.41 + ny), (0.44 + nx, 0.41 + ny), 0.045, 0.045)
         self.cover(eye - 0.6 * self.line, torch.ones(3))
         self.cover(eye, torch.full((3,), 0.03))
+
+
+WORLD = PictureWorld(
+    name="birds",
+    card=Card(
+        title="Birds",
+        shows="A bird of a size, with a colour for each of four parts, a beak of a length, facing left or right.",
+        stands_for="Caltech-UCSD Birds (CUB-200-2011) with the captions of Reed et al. 2016",
+        style="Background and ground; perched, standing or flying; tilt, place, tints, the height of head and tail.",
+        limits="One kind of bird, nine colours, flat shading. Colours are independent and uniform, as no real bird's "
+        "are; so nothing about real birds follows from a number measured here.",
+    ),
+    names=NAMES,
+    sizes=(32, 64),
+    rendering=lambda labels, size, generator: render(Attributes(*labels.unbind(1)), size=size, generator=generator),
+    captioning=lambda labels, generator: caption(Attributes(*labels.unbind(1)), generator=generator),
+)

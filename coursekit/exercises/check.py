@@ -7,7 +7,7 @@ from typing import Any
 
 from coursekit.checks.engine import gather
 from coursekit.checks.isolate import quiet
-from coursekit.checks.judge import Expectation, LiveExpectation, judge
+from coursekit.checks.judge import Expectation, LiveExpectation, judge, missing
 from coursekit.checks.score import Score
 from coursekit.errors import ExerciseError
 from coursekit.exercises import bank, catalogue
@@ -26,7 +26,7 @@ def check(exercise: str, *answers: Any) -> Score:
     question = catalogue.question(exercise)
     answer = question.answer(answers)
     if os.environ.get("COURSEKIT_SANDBOX"):  # a worker collects evidence itself and knows no right answer
-        return Score(judge(question, _Nothing(), None))
+        return Score(missing(question))
     expectation = practice(exercise)
     with quiet(), threads(1):  # tensors this small are slower on two threads, far slower on a busy machine
         evidence = gather(question, answer, expectation.inputs)
@@ -55,9 +55,3 @@ def hint(exercise: str, number: int = 1) -> None:
     if number not in (1, 2, 3):
         raise ExerciseError(f"hint {number!r} of {exercise}: expected 1, 2 or 3.")
     print(f"Hint {number} of 3: {hints[number - 1]}")
-
-
-class _Nothing:
-    inputs: list[dict[str, Any]] = []
-    expected: list[dict[str, Any]] = []
-    mistakes: dict[str, Any] = {}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import html
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,12 @@ from coursekit.checks.judge import Verdict
 from coursekit.checks.score import points
 from coursekit.course import Unit, unit
 from coursekit.exercises import catalogue
+from coursekit.files import replace
+
+try:
+    import fcntl
+except ImportError:  # Windows has no such lock: there the last of two notebooks wins
+    fcntl = None  # type: ignore[assignment]
 
 
 def store() -> Path:
@@ -26,16 +34,24 @@ def remember(verdict: Verdict) -> None:
     if os.environ.get("NBGRADER_EXECUTION"):  # a class is being graded: these are not the teacher's own scores
         return
     try:
-        scores = _read()
-        if verdict.earned >= scores.get(verdict.exercise, -1.0):
-            scores[verdict.exercise] = verdict.earned
-            path = store()
-            path.parent.mkdir(parents=True, exist_ok=True)
-            draft = path.with_suffix(f".{os.getpid()}")
-            draft.write_text(json.dumps(scores, indent=1))
-            draft.replace(path)
+        with _alone():
+            scores = _read()
+            if verdict.earned >= scores.get(verdict.exercise, -1.0):
+                scores[verdict.exercise] = verdict.earned
+                replace(store(), json.dumps(scores, indent=1))
     except OSError:
         return
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """Two notebooks may finish a check at the same time: neither may lose the other's score."""
+    lock = store().with_suffix(".lock")
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as handle:
+        if fcntl is not None:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
 
 
 def _read() -> dict[str, float]:

@@ -7,6 +7,7 @@ import builtins
 import functools
 import importlib
 import inspect
+import math
 import re
 import textwrap
 import types
@@ -46,7 +47,7 @@ def _express(value: Any, pieces: dict[str, str]) -> str:
         pieces.setdefault("import functools", "import functools")
         return f"functools.partial({', '.join(inner)})"
     if isinstance(value, Tensor):
-        return f"torch.tensor({value.tolist()!r}, dtype={value.dtype})"
+        return f"torch.tensor({_express(value.tolist(), pieces)}, dtype={value.dtype})"
     if isinstance(value, dict):
         return "{" + ", ".join(f"{k!r}: {_express(v, pieces)}" for k, v in value.items()) + "}"
     if isinstance(value, list | tuple):
@@ -57,7 +58,9 @@ def _express(value: Any, pieces: dict[str, str]) -> str:
         return value.__name__
     if isinstance(value, torch.dtype):
         return str(value)
-    if value is None or isinstance(value, bool | int | float | str):
+    if isinstance(value, float) and not math.isfinite(value):
+        return f'float("{value}")'
+    if value is None or isinstance(value, bool | int | float | str | slice):
         return repr(value)
     for library in (torch, torch.nn.functional):
         known = getattr(library, getattr(value, "__name__", ""), None)

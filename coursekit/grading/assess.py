@@ -11,12 +11,12 @@ from nbformat import NotebookNode
 
 from coursekit.checks.declare import Inputs
 from coursekit.checks.isolate import quiet
-from coursekit.checks.judge import LiveExpectation, Verdict, judge
+from coursekit.checks.judge import LiveExpectation, Verdict, judge, missing
 from coursekit.checks.score import Score, next_step, part_lines, points
 from coursekit.course import Unit
 from coursekit.exercises import catalogue
 from coursekit.grading.clean import clean_outputs, clean_text
-from coursekit.grading.mend import Mended
+from coursekit.grading.mend import Mended, new_notebook, shallow
 from coursekit.grading.results import CellJob, SubmissionJob, SubmissionRun
 from coursekit.runtime import threads
 
@@ -136,9 +136,7 @@ class Examiner:
 
     def unreadable(self, submission: Submission, why: str) -> SubmissionResult:
         """The result of what cannot be run: every exercise gets its 0, so that no older score survives."""
-        verdicts = {
-            name: judge(expectation.key.question, _NOTHING, None) for name, expectation in self.expectations.items()
-        }
+        verdicts = {name: missing(expectation.key.question) for name, expectation in self.expectations.items()}
         return SubmissionResult(
             student=submission.student,
             unit=self.unit,
@@ -148,15 +146,6 @@ class Examiner:
             unanswered=frozenset(q.name for q in catalogue.manual_questions(self.unit)),
             timestamp=submission.timestamp,
         )
-
-
-class _Nothing:
-    inputs: list[Inputs] = []
-    expected: list[Any] = []
-    mistakes: dict[str, Any] = {}
-
-
-_NOTHING = _Nothing()
 
 
 def _status(run: SubmissionRun, verdicts: dict[str, Verdict]) -> Status:
@@ -169,9 +158,9 @@ def _status(run: SubmissionRun, verdicts: dict[str, Verdict]) -> Status:
 def _with_outputs(notebook: NotebookNode, run: SubmissionRun, verdicts: dict[str, Verdict]) -> NotebookNode:
     """A copy with the outputs of the run; a check cell's output is the judge's own verdict."""
     by_cell = {check_cell(name): verdict for name, verdict in verdicts.items()}
-    copy = nbformat.v4.new_notebook(metadata=notebook.metadata)
+    copy = new_notebook([], notebook.metadata)
     for index, cell in enumerate(notebook.cells):
-        fresh = NotebookNode(cell)
+        fresh = shallow(cell)
         name = cell.metadata.get("nbgrader", {}).get("grade_id", "")
         if cell.cell_type == "code":
             if name in by_cell:

@@ -207,6 +207,7 @@ def run(shell: Shell, source: str, alarm: Alarm) -> str | None:
     def execute() -> BaseException | None:
         result = shell.run_cell(source, store_history=True)
         error: BaseException | None = result.error_before_exec or result.error_in_exec
+        shell.last_execution_result = None  # it would keep the error's frames, and all that they hold, alive
         return error
 
     return timed(execute, alarm)

@@ -162,7 +162,7 @@ class _Room:
             self._appended(
                 "memory-bomb",
                 first,
-                "x = []\nwhile True:\n    x.append(bytearray(200_000_000))",
+                "def eat(held):\n    while True:\n        held.append(bytearray(200_000_000))\n\n\neat([])",
                 self.full,
                 "eats memory",
             ),

@@ -82,6 +82,8 @@ class Ledger:
         self.course, self.unit = course, of
         self._register()
         self._gradebook = _open(course)
+        # A batch touches each student's rows once: reading them all again after each of nbgrader's commits finds nothing new.
+        self._gradebook.db().expire_on_commit = False
         notebook = self._gradebook.find_notebook(of.name, of.name)
         # By id: asking every grade and comment for its cell would cost a query each.
         self._names = {cell.id: cell.name for cell in (*notebook.grade_cells, *notebook.solution_cells)}
@@ -162,7 +164,7 @@ def _stamp(result: SubmissionResult) -> dict[str, Any]:
 
 
 def _open(course: Course) -> Gradebook:
-    with _told(course, "cannot be opened"):
+    with _told(course, "cannot be opened"), _scripts_on_path():
         return Gradebook(_url(course), COURSE_ID)
 
 

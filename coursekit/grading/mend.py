@@ -107,7 +107,7 @@ def mend(release: NotebookNode, submission: dict[str, Any]) -> Mended:
     cells: list[NotebookNode] = list(extras.pop("", []))
     for cell in release.cells:
         name = _grade_id(cell)
-        fresh = NotebookNode(cell)
+        fresh = shallow(cell)
         cells.append(fresh)
         if name and not _is_answer(cell):
             notes += _note_locked(name, cell.source, mine.get(name))
@@ -117,10 +117,12 @@ def mend(release: NotebookNode, submission: dict[str, Any]) -> Mended:
             notes += said
             cells += [_extra(cell.cell_type, text) for text in rest]
         cells += extras.pop(name, [])
-    notebook = nbformat.v4.new_notebook(
-        cells=[_clean(cell, k) for k, cell in enumerate(cells)], metadata=release.metadata
-    )
-    return Mended(notebook, tuple(notes))
+    return Mended(new_notebook([_clean(cell, k) for k, cell in enumerate(cells)], release.metadata), tuple(notes))
+
+
+def new_notebook(cells: list[NotebookNode], metadata: Any) -> NotebookNode:
+    """A notebook of format 4.5. Made by hand: nbformat's own constructor copies and validates all that it is given."""
+    return NotebookNode(cells=cells, metadata=NotebookNode(metadata), nbformat=4, nbformat_minor=5)
 
 
 def _note_locked(name: str, released: str, found: list[str] | None) -> list[str]:
@@ -180,19 +182,23 @@ def _source(cell: dict[str, Any]) -> str:
 
 
 def _extra(kind: Any, text: str) -> NotebookNode:
-    return _cell(kind if kind in ("code", "markdown") else "raw", text, {}, "extra")
+    return _cell(kind if kind in ("code", "markdown") else "raw", text, NotebookNode(), "extra")
 
 
 def _clean(cell: NotebookNode, number: int) -> NotebookNode:
     """A fresh copy without outputs, with a cell id that is unique and the same in every run."""
-    metadata = {"nbgrader": dict(cell.metadata["nbgrader"])} if _grade_id(cell) else {}
+    metadata = shallow(nbgrader=cell.metadata["nbgrader"]) if _grade_id(cell) else NotebookNode()
     return _cell(cell.cell_type, cell.source, metadata, f"cell-{number}")
 
 
-def _cell(kind: str, text: str, metadata: dict[str, Any], name: str) -> NotebookNode:
+def _cell(kind: str, text: str, metadata: NotebookNode, name: str) -> NotebookNode:
     """A cell of nbformat 4.5. Made by hand: nbformat's own constructors validate each cell, at a millisecond apiece."""
-    fields: dict[str, Any] = {"cell_type": kind, "id": name, "metadata": metadata, "source": text}
-    if kind == "code":
-        fields |= {"outputs": [], "execution_count": None}
-    cell: NotebookNode = nbformat.from_dict(fields)
-    return cell
+    cell = shallow(cell_type=kind, id=name, metadata=metadata, source=text)
+    return shallow(cell, outputs=[], execution_count=None) if kind == "code" else cell
+
+
+def shallow(node: NotebookNode | None = None, **fields: Any) -> NotebookNode:
+    """A copy of a node with these fields, its values shared. (NotebookNode's own constructor copies them all, deeply.)"""
+    copy = NotebookNode()
+    dict.update(copy, node or {}, **fields)
+    return copy

@@ -13,15 +13,17 @@ death of the warm process: what was running then is tried once more, alone, so t
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import selectors
 import signal
 import tempfile
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from coursekit.checks.codec import pack
 from coursekit.errors import CoursekitError, SandboxUnavailable
@@ -31,6 +33,8 @@ from coursekit.grading.results import Ending, Limits, SubmissionJob, SubmissionR
 from coursekit.grading.running import Running
 from coursekit.grading.submission import Settings
 from coursekit.grading.warm import WarmProcess
+
+_PIPE_BYTES = 1 << 20
 
 
 class Pool:
@@ -64,6 +68,7 @@ class Pool:
         )
         self._running: dict[int, Running] = {}
         self._again: deque[SubmissionJob] = deque()
+        self._draws: tuple[Mapping[str, Any], bytes] = ({}, b"")
         self._numbers = 0
         self._folder: Path | None = None
         self._process: WarmProcess | None = None
@@ -108,13 +113,12 @@ class Pool:
             while self._fill(waiting):
                 self._listen()
                 self._keep_time()
-                for running in [r for r in self._running.values() if r.exit is not None]:
-                    while running.open and running.read():
-                        pass  # its process is gone, so what the pipe holds is all there will be
-                    ended = running.result()
-                    self._forget(running)
+                ended = [self._ended(r) for r in list(self._running.values()) if r.exit is not None]
+                if ended:
+                    self._fill(waiting)  # the next ones run while the caller is busy with these
+                for run in ended:
                     before = time.monotonic()
-                    yield ended
+                    yield run
                     for other in self._running.values():
                         other.excuse(time.monotonic() - before)
         finally:  # the caller may have stopped listening
@@ -131,6 +135,13 @@ class Pool:
             self._hand_out(self._again.popleft(), attempt=2)
         return bool(self._running)
 
+    def _ended(self, running: Running) -> SubmissionRun:
+        while running.open and running.read():
+            pass  # its process is gone, so what the pipe holds is all there will be
+        run = running.result()
+        self._forget(running)
+        return run
+
     def _hand_out(self, job: SubmissionJob, attempt: int) -> None:
         self._numbers += 1
         folder = self._home / str(self._numbers)
@@ -138,6 +149,7 @@ class Pool:
         cells = [[cell.index, cell.source, cell.question] for cell in job.cells]
         reading, writing = os.pipe()
         os.set_blocking(reading, False)
+        _widen(reading)
         now = time.monotonic()
         self._running[self._numbers] = Running(
             self._numbers, job, Inbox(job, self.limits), self.limits, reading, folder, now, now, attempt
@@ -145,11 +157,18 @@ class Pool:
         message = {"job": self._numbers, "scratch": str(folder), "files": str(job.files) if job.files else None}
         try:
             with tempfile.TemporaryFile(dir=self._home) as payload:
-                payload.write(pack({"cells": cells, "draws": dict(job.draws)}))
+                draws = self._packed(job.draws)
+                payload.write(len(draws).to_bytes(8, "big") + draws + pack(cells))
                 payload.seek(0)
                 self._warm.send(message, [payload.fileno(), writing])
         finally:
             os.close(writing)
+
+    def _packed(self, draws: Mapping[str, Any]) -> bytes:
+        """Draws as bytes; those of a batch are the same for every submission, and packed once."""
+        if self._draws[0] is not draws:
+            self._draws = draws, pack(dict(draws))
+        return self._draws[1]
 
     def _listen(self) -> None:
         """Wait for frames, ends, or the next deadline."""
@@ -231,3 +250,10 @@ class Pool:
         if self._folder is None:
             raise CoursekitError("Pool: used outside its `with` block; enter the block before `run`.")
         return self._folder
+
+
+def _widen(pipe: int) -> None:
+    """Let a fork write on while its reader judges another one. Linux only; elsewhere it waits."""
+    with contextlib.suppress(OSError):  # an ordinary user's pipes have a total budget
+        if hasattr(fcntl, "F_SETPIPE_SZ"):
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)

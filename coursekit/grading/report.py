@@ -23,8 +23,8 @@ from coursekit.checks.judge import Verdict
 from coursekit.checks.score import MARKS, UNTOUCHED, details, lead, next_step, points
 from coursekit.course import Course, Unit
 from coursekit.exercises import catalogue
+from coursekit.files import replace
 from coursekit.grading.assess import SubmissionResult, answer_cell
-from coursekit.grading.files import replace
 
 if TYPE_CHECKING:
     from coursekit.grading.batch import Batch

@@ -94,3 +94,9 @@ class SubmissionRun:
     probe_cpu_seconds: float
     """The share of it spent in gathering evidence, by the submission's own count."""
     wall_seconds: float
+
+
+def ran_out_of_memory(error: str) -> bool:
+    """Whether a cell's error, in one line, says that memory was refused: by Python, or by torch's allocator."""
+    kind, _, message = error.partition(": ")
+    return kind.endswith("MemoryError") or "DefaultCPUAllocator" in message

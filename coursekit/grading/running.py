@@ -11,7 +11,7 @@ from pathlib import Path
 
 from coursekit.grading import scratch
 from coursekit.grading.frames import Inbox
-from coursekit.grading.results import Ending, Limits, SubmissionJob, SubmissionRun
+from coursekit.grading.results import Ending, Limits, SubmissionJob, SubmissionRun, ran_out_of_memory
 
 _CHUNK = 1 << 18
 _KILL_SECONDS = 5.0
@@ -116,6 +116,6 @@ def _worst_cell(inbox: Inbox) -> tuple[Ending, str]:
         kind, _, message = (cell.error or "").partition(": ")
         if kind == "CellTimeout":
             return "timed out", f"cell {cell.index} {message}; the others ran"
-        if kind.endswith("MemoryError") or "DefaultCPUAllocator" in message:
+        if ran_out_of_memory(cell.error or ""):
             return "out of memory", f"cell {cell.index} asked for more memory than it may use; the others ran"
     return "finished", ""

@@ -7,6 +7,7 @@ once.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import random
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from coursekit.errors import EvidenceError
 from coursekit.grading import sandbox, scratch
 from coursekit.grading.frames import write
-from coursekit.grading.results import Limits
+from coursekit.grading.results import Limits, ran_out_of_memory
 from coursekit.grading.sandbox import limits as resources
 from coursekit.grading.sandbox import namespaces
 from coursekit.grading.sandbox.landlock import Grant
@@ -125,18 +126,21 @@ def _run(packed: bytes, warm: Warm) -> None:
     # So that a regrade repeats unseeded notebooks. (torch.manual_seed costs milliseconds in a cold process.)
     for seed in (random.seed, np.random.seed, torch.default_generator.manual_seed):
         seed(0)
-    job = unpack(packed, max_bytes=len(packed))
+    end = 8 + int.from_bytes(packed[:8], "big")
+    draws, cells = (unpack(part, max_bytes=len(packed)) for part in (packed[8:end], packed[end:]))
     alarm = Alarm(limits.cell_seconds)
     RECORDER.left = limits.output_bytes
     probe_seconds = 0.0
-    for index, source, question in job["cells"]:
+    for index, source, question in cells:
         started = time.process_time()
         RECORDER.start()
         if question is None:
             error = run(warm.shell, source, alarm)
+            if error is not None and ran_out_of_memory(error):
+                gc.collect()  # what hangs on the error's frames goes now: the answers that follow need memory, too
         else:
             before = time.process_time()
-            error = _probe(warm.shell, question, job["draws"].get(question, []), alarm, limits)
+            error = _probe(warm.shell, question, draws.get(question, []), alarm, limits)
             probe_seconds += time.process_time() - before
         outputs, seconds = RECORDER.finish(), time.process_time() - started
         _send({"kind": "cell", "index": index, "outputs": outputs, "error": error, "seconds": seconds})

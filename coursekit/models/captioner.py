@@ -112,8 +112,8 @@ class Captioner(nn.Module):
     def greedy(self, images: Tensor, *, bos: int, eos: int, pad: int = 0, limit: int = 40) -> Captions:
         """The likeliest word at each step, fed back, until `eos` or `limit` words."""
         cells = self.read(images)
-        h, word = self.begin(cells), torch.full((len(images),), bos)
-        ended, ids, looks = torch.zeros(len(images), dtype=torch.bool), [], []
+        h, word = self.begin(cells), torch.full((len(images),), bos, device=cells.device)
+        ended, ids, looks = torch.zeros_like(word, dtype=torch.bool), [], []
         for _ in range(limit):
             logits, h, weights = self.step(cells, word, h)
             word = torch.where(ended, pad, logits.argmax(-1))

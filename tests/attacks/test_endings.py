@@ -115,6 +115,21 @@ def test_memory_is_limited(pool: Pool, question: Question, bomb: str) -> None:
     assert QUESTION in ended.evidence
 
 
+EATS = """
+def eat(held):
+    while True:
+        held.append(bytearray(50_000_000))
+eat([])
+"""
+
+
+def test_a_cell_that_ran_out_of_memory_gives_it_back(pool: Pool, question: Question) -> None:
+    """Else a right answer further down would fail for want of memory, sometimes."""
+    ended = run(pool, question, EATS, "room = bytearray(300_000_000)")
+    assert ended.ending == "out of memory" and ended.cells[0].error.startswith("MemoryError")
+    assert ended.cells[1].error is None
+
+
 def test_output_is_cut_visibly(pool: Pool, question: Question) -> None:
     ended = run(pool, question, "for _ in range(1000): print('x' * 999)\nprint('last')", "print('later')")
     assert ended.ending == "finished"

@@ -9,33 +9,8 @@ from coursekit.datasets import birds
 from coursekit.errors import InputError
 from coursekit.runtime import generator
 
-# Sentences of real captions (Reed et al. 2016 and the decks that quote them), read by hand.
-REAL = {
-    "this bird is red with white and has a very short beak": {
-        "body": "red",
-        "belly": "white",
-        "beak": "short",
-    },
-    "This bird is completely red .": {"body": "red", "wing": "red", "head": "red", "belly": "red"},
-    "This is a large white bird with black wings and a red head .": {
-        "size": "large",
-        "body": "white",
-        "wing": "black",
-        "head": "red",
-    },
-    "The bird has a yellow breast with grey features and a small beak.": {"belly": "yellow", "beak": "short"},
-    "A small sized bird that has a cream belly and a short pointed bill.": {"size": "small", "beak": "short"},
-    "This is a yellow bird. The wings are bright blue .": {"body": "yellow", "wing": "blue"},
-    "this small bird has a pink breast and crown, and black primaries and secondaries.": {
-        "size": "small",
-        "belly": "pink",
-        "head": "pink",
-        "wing": "black",
-    },
-    "this magnificent fellow is almost all black with a red crest, and white cheek patch.": {
-        "body": "black",
-        "head": "red",
-    },
+# The captions that decks show are in test_captions.py; these are the corners of the rules.
+CORNERS = {
     "the flower has petals that are bright pinkish purple with white stigma": {},
     "a red and white bird with a black belly": {"body": "red", "belly": "black"},
     "brown and white wings": {},
@@ -43,17 +18,15 @@ REAL = {
 }
 
 
-@pytest.mark.parametrize(("text", "facts"), REAL.items())
-def test_real_captions_are_read(text: str, facts: dict[str, str]) -> None:
+@pytest.mark.parametrize(("text", "facts"), CORNERS.items())
+def test_corners_of_the_rules(text: str, facts: dict[str, str]) -> None:
     assert birds.parse(text) == facts
 
 
 def test_captions_name_two_to_five_true_facts() -> None:
     attributes = birds.sample(5000, generator=generator(0))
     named = set()
-    for text, truth in zip(
-        birds.caption(attributes, generator=generator(1)), attributes.names(), strict=True
-    ):
+    for text, truth in zip(birds.caption(attributes, generator=generator(1)), attributes.names(), strict=True):
         told = birds.parse(text)
         assert told.items() <= truth.items(), text
         assert 2 <= len(told) <= 5, text

@@ -58,6 +58,12 @@ def test_unit_01_has_what_the_course_promises():
     assert len(catalogue.manual_questions(unit_01)) >= 1
 
 
+def test_unit_02_has_what_the_course_promises():
+    unit_02 = UNITS[1]
+    assert len(catalogue.questions(unit_02)) >= 12
+    assert sum(q.slip for q in catalogue.questions(unit_02)) >= 2
+
+
 def test_checks_give_the_same_verdict_in_any_order():
     keys = KEYS[:6]
     answers = {key.question.id: solution_answer(key) for key in keys}

@@ -54,9 +54,9 @@ def small_unit() -> Iterator[None]:
     vars(section)["why"] = manual
     rubric = Rubric(question=manual, model_answer="Because gradients vanish.", criteria=((2.0, "the reason"),))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(catalogue, "sections", lambda of: (section,))
-        patch.setattr(catalogue, "keys", lambda of: keys)
-        patch.setattr(catalogue, "rubrics", lambda of: {manual.id: rubric})
+        patch.setattr(catalogue, "sections", lambda of: (section,) if of == UNIT else ())
+        patch.setattr(catalogue, "keys", lambda of: keys if of == UNIT else {})
+        patch.setattr(catalogue, "rubrics", lambda of: {manual.id: rubric} if of == UNIT else {})
         patch.setattr(catalogue, "_by_id", functools.cache(catalogue._by_id.__wrapped__))
         yield
 

@@ -238,7 +238,7 @@ def test_nothing_is_run_where_nothing_could_be_recorded(
 
 
 def test_files_are_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from coursekit.grading.files import replace
+    from coursekit.files import replace
 
     target = tmp_path / "folder" / "page.html"
     replace(target, "old")

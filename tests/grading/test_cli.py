@@ -171,7 +171,7 @@ def test_a_broken_gradebook_or_disk(run: Any, course: Course, release: NotebookN
     fails(run("release"), "file is not a database")
     course.gradebook.unlink()
     (course.root / "bundles").write_text("a file where a folder should be")
-    fails(run("release"), "File exists", "bundles")
+    fails(run("release", UNIT.number), "File exists", "bundles")
 
 
 def test_errors_of_the_system_are_told_too(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:

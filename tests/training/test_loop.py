@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from coursekit.errors import InputError, TrainingError
-from coursekit.training.loop import Record, train
+from coursekit.training.loop import Record, descend, train
 
 
 def weight(*values: float) -> Tensor:
@@ -88,3 +88,25 @@ def test_a_loss_that_is_not_finite_stops_at_its_step(bad: float) -> None:
 def test_an_unknown_optimiser_is_a_clear_error() -> None:
     with pytest.raises(InputError, match=r"got 'lion', expected one of \['adam', 'rmsprop', 'sgd'\]"):
         train([weight(1.0)], lambda step: weight(1.0).sum(), steps=1, optimizer="lion")
+
+
+def test_descend_yields_each_record_after_its_step_and_waits() -> None:
+    """Whoever watches sees the weights as the record's step left them."""
+    w = weight(1.0)
+    descent = torch.optim.SGD([w], lr=0.1)
+    steps = descend([w], lambda step: w.square().sum(), descent, steps=range(3), clip=math.inf)
+    assert w.item() == 1.0  # nothing happens before somebody asks
+    for k, record in enumerate(steps):
+        assert (
+            record.step == k
+            and record.loss == pytest.approx(0.8 ** (2 * k))
+            and w.item() == pytest.approx(0.8 ** (k + 1))
+        )
+
+
+def test_train_is_descend_with_an_optimiser_by_name(capsys: pytest.CaptureFixture[str]) -> None:
+    one, two = weight(1.0, -2.0), weight(1.0, -2.0)
+    records = train([one], lambda step: one.square().sum(), steps=9, lr=0.03)
+    adam = torch.optim.Adam([two], lr=0.03)
+    assert records == list(descend([two], lambda step: two.square().sum(), adam, steps=range(9)))
+    assert torch.equal(one, two) and capsys.readouterr().out == "training: 9 of 9 done\n"

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from coursekit.checks.declare import Findings, Inputs, Part, Question
 from coursekit.checks.draws import Rng
+from coursekit.checks.probes import weighted_sum
 
 
 def _draw_lstm(rng: Rng) -> Inputs:
@@ -26,11 +27,6 @@ def _draw_lstm(rng: Rng) -> Inputs:
     }
 
 
-def _weighted(out: Tensor) -> Tensor:
-    """A scalar in which every entry has a weight of its own, so that no gradient is right by symmetry alone."""
-    return (out * torch.linspace(-1, 1.5, out.numel(), dtype=out.dtype).reshape(out.shape)).sum()
-
-
 def _lstm_step(cell: Any, inputs: Inputs) -> Findings:
     h, c = cell(*inputs.values())
     return {"c_t": c, "h_t": h}
@@ -39,7 +35,7 @@ def _lstm_step(cell: Any, inputs: Inputs) -> Findings:
 def _lstm_gradients(cell: Any, inputs: Inputs) -> Findings:
     leaves = [value.requires_grad_() for value in inputs.values()]
     h, c = cell(*leaves)
-    grads = torch.autograd.grad(_weighted(h) + _weighted(c.flip(0)), leaves, allow_unused=True)
+    grads = torch.autograd.grad(weighted_sum(h, top=1.5) + weighted_sum(c.flip(0), top=1.5), leaves, allow_unused=True)
     return {f"gradient of {name}": grad for name, grad in zip(inputs, grads)}
 
 

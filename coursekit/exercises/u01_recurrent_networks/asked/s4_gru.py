@@ -12,13 +12,9 @@ from torch import Tensor
 
 from coursekit.checks.declare import Findings, Inputs, Part, Question
 from coursekit.checks.draws import Rng
+from coursekit.checks.probes import weighted_sum
 
 N, D, H = 3, 4, 5
-
-
-def _weighted(out: Tensor) -> Tensor:
-    """A scalar in which every entry counts differently, so that no gradient is right by symmetry."""
-    return (out * torch.linspace(-1, 2, out.numel(), dtype=out.dtype).reshape(out.shape)).sum()
 
 
 def _step(names: tuple[str, ...]) -> Any:
@@ -31,7 +27,7 @@ def _step(names: tuple[str, ...]) -> Any:
 def _gradients(names: tuple[str, ...]) -> Any:
     def probe(cell: Any, inputs: Inputs) -> Findings:
         leaves = [inputs[name].requires_grad_() for name in names]
-        grads = torch.autograd.grad(_weighted(cell(*leaves)), leaves, allow_unused=True)
+        grads = torch.autograd.grad(weighted_sum(cell(*leaves)), leaves, allow_unused=True)
         return {f"gradient of {name}": grad for name, grad in zip(names, grads)}
 
     return probe

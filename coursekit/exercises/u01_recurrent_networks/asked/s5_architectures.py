@@ -13,11 +13,7 @@ from torch import Tensor, nn
 
 from coursekit.checks.declare import Findings, Inputs, Part, Question
 from coursekit.checks.draws import Rng
-
-
-def _weighted(out: Tensor) -> Tensor:
-    """A scalar in which every entry counts differently, so that no gradient is right by symmetry."""
-    return (out * torch.linspace(-1, 2, out.numel(), dtype=out.dtype).reshape(out.shape)).sum()
+from coursekit.checks.probes import weighted_sum
 
 
 def _weights(rng: Rng, D: int, H: int) -> list[Tensor]:
@@ -80,7 +76,7 @@ def _bidirectional_gradients(answer: Any, inputs: Inputs) -> Findings:
     names = ("x", "forward W_hx", "forward W_hh", "forward b", "backward W_hx", "backward W_hh", "backward b")
     leaves = [tensor.requires_grad_() for tensor in (inputs["x"], *inputs["forward"], *inputs["backward"])]
     states = answer.bidirectional_states(leaves[0], inputs["lengths"], leaves[1:4], leaves[4:])
-    grads = torch.autograd.grad(_weighted(states), leaves, allow_unused=True)
+    grads = torch.autograd.grad(weighted_sum(states), leaves, allow_unused=True)
     return {f"gradient of {name}": grad for name, grad in zip(names, grads)}
 
 
@@ -150,7 +146,7 @@ def _skip_gradients(answer: Any, inputs: Inputs) -> Findings:
     """What reaches back from the last state, and how far."""
     leaves = [inputs[name].requires_grad_() for name in _SKIP]
     states = answer(*leaves, 3)
-    grads = torch.autograd.grad(_weighted(states[:, -1]), leaves, allow_unused=True)
+    grads = torch.autograd.grad(weighted_sum(states[:, -1]), leaves, allow_unused=True)
     return {f"gradient of {name}": grad for name, grad in zip(_SKIP, grads)}
 
 
@@ -236,7 +232,7 @@ def _silent_layers(stack: Any, inputs: Inputs) -> Findings:
 def _stack_gradients(stack: Any, inputs: Inputs) -> Findings:
     net = _fill(stack(2, 4, 3), inputs["seed"])
     names, parameters = zip(*sorted(net.named_parameters(), key=lambda item: item[0]))
-    grads = torch.autograd.grad(_weighted(net(inputs["x"])), parameters, allow_unused=True)
+    grads = torch.autograd.grad(weighted_sum(net(inputs["x"])), parameters, allow_unused=True)
     return {f"gradient of {name}": grad for name, grad in zip(names, grads)}
 
 

@@ -12,10 +12,7 @@ from torch import Tensor
 
 from coursekit.checks.declare import Findings, Inputs, Law, Part, Question
 from coursekit.checks.draws import Rng
-
-
-def _weighted(out: Tensor) -> Tensor:
-    return (out * torch.linspace(-1, 2, out.numel(), dtype=out.dtype).reshape(out.shape)).sum()
+from coursekit.checks.probes import weighted_sum
 
 
 def _rows_sum_to_one(inputs: Inputs, found: Findings) -> bool:
@@ -66,7 +63,7 @@ def _attend(answer: Any, inputs: Inputs) -> Findings:
 def _attend_gradients(answer: Any, inputs: Inputs) -> Findings:
     leaves = [inputs[name].requires_grad_() for name in ("query", "memory")]
     context, weights = answer(*leaves, inputs["mask"])
-    grads = torch.autograd.grad(_weighted(context) + _weighted(weights), leaves, allow_unused=True)
+    grads = torch.autograd.grad(weighted_sum(context) + weighted_sum(weights), leaves, allow_unused=True)
     return {"gradient of query": grads[0], "gradient of memory": grads[1]}
 
 
@@ -147,7 +144,7 @@ def _additive_gradients(answer: Any, inputs: Inputs) -> Findings:
     names = [name for name in _ADDITIVE if name != "mask"]
     leaves = {name: inputs[name].requires_grad_() for name in names}
     context, weights = answer(*({**inputs, **leaves}[name] for name in _ADDITIVE))
-    total = _weighted(context) + _weighted(weights)
+    total = weighted_sum(context) + weighted_sum(weights)
     grads = torch.autograd.grad(total, list(leaves.values()), allow_unused=True)
     return {f"gradient of {name}": grad for name, grad in zip(names, grads)}
 
@@ -234,7 +231,7 @@ def _causal_future(answer: Any, inputs: Inputs) -> Findings:
 def _causal_gradients(answer: Any, inputs: Inputs) -> Findings:
     leaves = [inputs[name].requires_grad_() for name in _CAUSAL]
     out, _ = answer(*leaves)
-    grads = torch.autograd.grad(_weighted(out), leaves, allow_unused=True)
+    grads = torch.autograd.grad(weighted_sum(out), leaves, allow_unused=True)
     return {f"gradient of {name}": grad for name, grad in zip(_CAUSAL, grads)}
 
 

@@ -1,0 +1,286 @@
+"""The adversarial loop: two short updates, taken in turns.
+
+::
+
+    gan = Gan(G, D, GanConfig(steps=2000, latent=64))
+    for record in train_gan(gan, batches):
+        ...                                        # look at it, draw it, keep it: observers stand outside
+    pictures = gan.sample(64)
+
+`G` maps noise (N, Z), and conditions if there are any, to data (N, ...); `D` maps data, and the same conditions, to scores.
+After Goodfellow et al. (2014), algorithm 1.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from coursekit import runtime
+from coursekit.errors import InputError
+from coursekit.losses import NON_SATURATING, Game
+from coursekit.training.run import Parts, Run, descend_once
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+Batch = Tensor | Sequence[Tensor]
+"""Data x (N, ...), or x and its conditions, each with N rows."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GanConfig:
+    """Everything about a run that is a plain value."""
+
+    steps: int
+    """Updates of the generator."""
+    latent: int
+    """Z, the width of the noise."""
+    lr_d: float = 2e-4
+    lr_g: float = 2e-4
+    betas: tuple[float, float] = (0.5, 0.999)
+    """Adam's; (0.5, 0.999) after Radford et al. (2016), section 4."""
+    d_steps: int = 1
+    """Updates of the discriminator before each of the generator (k in Goodfellow et al., algorithm 1)."""
+    ema: float = 0.0
+    """Decay of an exponential average of G's weights, which `Gan.sample` then uses; 0 keeps none."""
+    channels_last: bool = False
+    """Pixels' channels side by side in memory: faster convolutions, same numbers up to rounding."""
+    measure_every: int = 0
+    """Steps between measures; 0 measures after the last step alone."""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, low in {"steps": 0, "latent": 1, "d_steps": 1, "measure_every": 0}.items():
+            if getattr(self, name) < low:
+                raise InputError.of(
+                    f"GanConfig.{name}", got=getattr(self, name), expected=f"at least {low}", do="Raise it."
+                )
+        if not 0 <= self.ema < 1:
+            raise InputError.of("GanConfig.ema", got=self.ema, expected="in [0, 1)", do="Try 0.999, or 0 for none.")
+
+
+@dataclass(frozen=True)
+class GanRecord:
+    """What one step (d_steps updates of D, one of G) left behind; of D, the last update."""
+
+    step: int
+    d_loss: float
+    g_loss: float
+    d_real: float
+    """Mean opinion of D on real data: P(real) where its scores are logits, else the score (`Game.opinion`)."""
+    d_fake: float
+    """The same on fakes; both from D's update, before it."""
+    d_grad_norm: float
+    g_grad_norm: float
+    measure: float | None = None
+    """What `train_gan` was given to measure, on the steps on which it did."""
+    seconds: float = field(default=0.0, compare=False)
+    """Since the loop began."""
+
+
+class Turn(NamedTuple):
+    """One update: scalars, detached."""
+
+    loss: Tensor
+    grad_norm: Tensor
+    real: Tensor
+    """Mean opinion on real data; NaN in a turn of G, which sees none."""
+    fake: Tensor
+
+
+class Gan(Run):
+    """Two networks, their optimisers and the noise: the state that `train_gan` moves on."""
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        config: GanConfig,
+        *,
+        game: Game = NON_SATURATING,
+        fabric: Fabric | None = None,
+        generators: dict[str, torch.Generator] | None = None,
+    ) -> None:
+        """Both networks move to the fabric's device (default: the fastest here, in float32) and stay the caller's.
+
+        `generators`: the random generators that the batches are drawn from, if any; checkpoints keep their states.
+        """
+        super().__init__(seed=config.seed, fabric=fabric)
+        self.config, self.game, self.generators = config, game, dict(generators or {})
+        self.generator, self.discriminator = generator, discriminator
+        for net in (generator, discriminator):
+            net.to(self.fabric.device)
+            if config.channels_last:
+                net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.average = copy.deepcopy(generator).requires_grad_(False) if config.ema else None
+        fused = self.fabric.device.type in ("cpu", "cuda")
+        adam = {"betas": config.betas, "fused": fused}
+        self.g_adam = torch.optim.Adam(generator.parameters(), lr=config.lr_g, **adam)  # type: ignore[arg-type]
+        self.d_adam = torch.optim.Adam(discriminator.parameters(), lr=config.lr_d, **adam)  # type: ignore[arg-type]
+        self.G, self.g_optimizer = self.fabric.setup(generator, self.g_adam)
+        self.D, self.d_optimizer = self.fabric.setup(discriminator, self.d_adam)
+        self.noise = runtime.generator(config.seed)
+
+    def parts(self) -> Parts:
+        networks = {"generator": self.generator, "discriminator": self.discriminator}
+        if self.average is not None:
+            networks["average"] = self.average
+        config = asdict(self.config) | {
+            "betas": list(self.config.betas),
+            "d": self.game.d.__name__,
+            "g": self.game.g.__name__,
+        }
+        for free in ("steps", "measure_every"):  # a run may go on for longer, and be watched more closely
+            config.pop(free)
+        return Parts(
+            networks,
+            {"generator": self.g_adam, "discriminator": self.d_adam},
+            {"noise": self.noise, **self.generators},
+            config,
+        )
+
+    def latent(self, n: int) -> Tensor:
+        """Noise for n examples of the global batch, N(0, I): this process's share of it, (N, Z)."""
+        return self.share(torch.randn(n, self.config.latent, generator=self.noise))
+
+    def real(self, batch: Batch) -> list[Tensor]:
+        """A global batch -> this process's share of the data and of each condition."""
+        shared = [self.share(part) for part in ([batch] if isinstance(batch, Tensor) else batch)]
+        if self.config.channels_last and shared[0].ndim == 4:
+            shared[0] = shared[0].contiguous(memory_format=torch.channels_last)
+        return shared
+
+    @torch.no_grad()
+    def follow(self) -> None:
+        """Move the average of G's weights a little towards them."""
+        if self.average is None:
+            return
+        # The average of few steps must not be mostly the random weights it began with.
+        decay = min(self.config.ema, (1 + self.step) / (10 + self.step))
+        for mean, now in zip(self.average.parameters(), self.generator.parameters()):
+            mean.lerp_(now, 1 - decay)
+        for mean, now in zip(self.average.buffers(), self.generator.buffers()):
+            mean.copy_(now)
+
+    @torch.no_grad()
+    def sample(self, z: Tensor | int, *conditions: Tensor, seed: int = 0) -> Tensor:
+        """Fakes in eval mode, from noise (N, Z) or from a number of examples; by the average where one is kept.
+
+        Float32, on the CPU. It draws nothing from the run's noise, so that looking does not change the run.
+        """
+        if isinstance(z, int):
+            z = torch.randn(z, self.config.latent, generator=runtime.generator(seed))
+        net = self.generator if self.average is None else self.average
+        training, device = net.training, self.fabric.device
+        net.eval()
+        try:
+            with self.fabric.autocast():
+                return net(z.to(device), *(c.to(device) for c in conditions)).float().cpu()
+        finally:
+            net.train(training)
+
+
+def update_discriminator(
+    D: nn.Module,
+    G: nn.Module,
+    real: Tensor,
+    z: Tensor,
+    *conditions: Tensor,
+    game: Game,
+    optimizer: torch.optim.Optimizer,
+    penalty: Callable[[nn.Module, Tensor, Tensor], Tensor] | None = None,
+    backward: Callable[[Tensor], None] = Tensor.backward,
+    label: str = "the discriminator",
+) -> Turn:
+    """One step of D; G stays as it is and receives no gradient.
+
+    `penalty(D, real, fake)` is added to the loss: a gradient penalty, or a term for real data with a wrong condition.
+    """
+    with torch.no_grad():
+        fake = G(z, *conditions)
+    on_real, on_fake = D(real, *conditions), D(fake, *conditions)
+    loss = game.d(on_real, on_fake)
+    if penalty is not None:
+        loss = loss + penalty(D, real, fake)
+    norm = descend_once(loss, optimizer, label=label, backward=backward)
+    opinions = [game.opinion(score.detach()).mean() for score in (on_real, on_fake)]
+    return Turn(loss.detach(), norm, *opinions)
+
+
+def update_generator(
+    G: nn.Module,
+    D: nn.Module,
+    z: Tensor,
+    *conditions: Tensor,
+    game: Game,
+    optimizer: torch.optim.Optimizer,
+    backward: Callable[[Tensor], None] = Tensor.backward,
+    label: str = "the generator",
+) -> Turn:
+    """One step of G, through D, whose weights stay as they are and receive no gradient."""
+    with frozen(D):
+        on_fake = D(G(z, *conditions), *conditions)
+        loss = game.g(on_fake)
+        norm = descend_once(loss, optimizer, label=label, backward=backward)
+    return Turn(loss.detach(), norm, torch.tensor(torch.nan), game.opinion(on_fake.detach()).mean())
+
+
+def train_gan(
+    gan: Gan,
+    batches: Callable[[int], Batch],
+    *,
+    measure: Callable[[Gan], float] | None = None,
+    penalty: Callable[[nn.Module, Tensor, Tensor], Tensor] | None = None,
+) -> Iterator[GanRecord]:
+    """Move `gan` on to `config.steps` steps; yield a record after each.
+
+    `batches(k)` is the k-th global batch of real data, for the k-th update of D: x, or x and its conditions. (A function
+    of k, not an iterator, so that a resumed run meets the batches that it would have met.) `measure(gan)` is the world's
+    opinion of the fakes. Raises TrainingError at the first loss or gradient that is not finite.
+    """
+    config, began = gan.config, time.monotonic()
+    play = {"game": gan.game, "backward": gan.fabric.backward}
+    while gan.step < config.steps:
+        step = gan.step
+        with gan.turn():
+            for k in range(config.d_steps):
+                batch = batches(step * config.d_steps + k)
+                n = len(batch) if isinstance(batch, Tensor) else len(batch[0])
+                real, *conditions = gan.real(batch)
+                d = update_discriminator(
+                    gan.D, gan.G, real, gan.latent(n), *conditions, optimizer=gan.d_optimizer, penalty=penalty,
+                    label=f"step {step}, the discriminator", **play,
+                )  # fmt: skip
+            g = update_generator(
+                gan.G, gan.D, gan.latent(n), *conditions, optimizer=gan.g_optimizer,
+                label=f"step {step}, the generator", **play,
+            )  # fmt: skip
+            gan.follow()
+        due = gan.step == config.steps or (config.measure_every and gan.step % config.measure_every == 0)
+        yield GanRecord(
+            step,
+            *gan.mean([d.loss, g.loss, d.real, d.fake, d.grad_norm, g.grad_norm]),
+            measure=float(measure(gan)) if measure and due else None,
+            seconds=time.monotonic() - began,
+        )
+
+
+@contextlib.contextmanager
+def frozen(net: nn.Module) -> Iterator[None]:
+    """Within the block gradients pass through `net` to its input, but are not computed for its weights."""
+    trained = [p for p in net.parameters() if p.requires_grad]
+    for p in trained:
+        p.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for p in trained:
+            p.requires_grad_(True)
