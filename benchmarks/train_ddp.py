@@ -63,16 +63,12 @@ def train(fabric: Fabric, steps: int, seed: int, broken: bool) -> list[dict[str,
         if broken and fabric.world_size > 1:
             for net in (gan.G, gan.D):
                 stack.enter_context(fabric.no_backward_sync(net))
-        records = [asdict(record) for record in train_gan(gan, ring)]
-    if fabric.world_size > 1:
-        # Else gloo's threads are still running when the interpreter ends, which aborts the process, now and then.
-        torch.distributed.destroy_process_group()
-    return records
+        return [asdict(record) for record in train_gan(gan, ring)]
 
 
 def run(processes: int, *arguments: object) -> tuple[list[GanRecord], float]:
     began = time.perf_counter()
-    rows = runtime.fabric(on="cpu", processes=processes).launch(train, *arguments)
+    rows = runtime.launch(runtime.fabric(on="cpu", processes=processes), train, *arguments)
     return [GanRecord(**row) for row in rows], time.perf_counter() - began
 
 

@@ -7,11 +7,13 @@ Two environment variables overrule what the machine suggests: ``COURSEKIT_DEVICE
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import os
 import sys
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+import traceback
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 
@@ -20,6 +22,7 @@ from coursekit.errors import InputError
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
+T = TypeVar("T")
 DEVICES = ("cpu", "cuda", "mps")
 PRECISIONS = ("32-true", "bf16-mixed")
 """float32 throughout; or float32 weights with bfloat16 arithmetic in matrix products and convolutions. Fabric's names."""
@@ -59,9 +62,8 @@ def precision(on: torch.device | str | None = None) -> str:
 def fabric(*, on: torch.device | str | None = None, processes: int = 1, precision: str = "32-true") -> Fabric:
     """A Lightning Fabric: it moves networks and data to a device, casts, and joins processes.
 
-    One process needs nothing more. Several (data-parallel, one device each) begin inside ``fabric(...).launch(function)``,
-    which calls ``function(fabric)`` in each of them. `precision` is one of `PRECISIONS`; `runtime.precision()` knows
-    which is fast here.
+    One process needs nothing more. Several (data-parallel, one device each) begin inside `launch`. `precision` is one of
+    `PRECISIONS`; `runtime.precision()` knows which is fast here.
     """
     if precision not in PRECISIONS:
         raise InputError.of(
@@ -81,6 +83,28 @@ def fabric(*, on: torch.device | str | None = None, processes: int = 1, precisio
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     strategy = "ddp_spawn" if processes > 1 else "auto"
     return Fabric(accelerator=kind, devices=processes, strategy=strategy, precision=precision)  # type: ignore[arg-type]
+
+
+def launch(on: Fabric, function: Callable[..., T], *args: object) -> T:
+    """Calls ``function(on, ...)`` in each of a fabric's processes; returns what the first one returned.
+
+    Every process leaves its group before it ends, networks first. A network wrapped for several processes that outlives
+    the group takes the group's threads down with itself, holding Python's lock while it waits for a thread that wants it:
+    now and then such a process never ends. A process that ends in the group may abort.
+    """
+    return on.launch(_leave_afterwards, function, args)  # type: ignore[arg-type]
+
+
+def _leave_afterwards(on: Fabric, function: Callable[..., T], args: tuple[object, ...]) -> T:
+    try:
+        return function(on, *args)
+    except BaseException as error:
+        traceback.clear_frames(error.__traceback__)  # they hold networks
+        raise
+    finally:
+        if on.world_size > 1:
+            gc.collect()
+            torch.distributed.destroy_process_group()
 
 
 def generator(seed: int, *, device: str | torch.device = "cpu") -> torch.Generator:
