@@ -49,6 +49,9 @@ class GanConfig:
     """Adam's; (0.5, 0.999) after Radford et al. (2016), section 4."""
     d_steps: int = 1
     """Updates of the discriminator before each of the generator (k in Goodfellow et al., algorithm 1)."""
+    fresh_noise: bool = True
+    """Whether G's step draws noise of its own (Goodfellow et al., algorithm 1). False saves a pass through G: the fakes of
+    D's last update serve both players, as in the PyTorch example."""
     ema: float = 0.0
     """Decay of an exponential average of G's weights, which `Gan.sample` then uses; 0 keeps none."""
     channels_last: bool = False
@@ -196,6 +199,7 @@ def update_discriminator(
     *conditions: Tensor,
     game: Game,
     optimizer: torch.optim.Optimizer,
+    fake: Tensor | None = None,
     penalty: Callable[[nn.Module, Tensor, Tensor], Tensor] | None = None,
     backward: Callable[[Tensor], None] = Tensor.backward,
     label: str = "the discriminator",
@@ -203,9 +207,12 @@ def update_discriminator(
     """One step of D; G stays as it is and receives no gradient.
 
     `penalty(D, real, fake)` is added to the loss: a gradient penalty, or a term for real data with a wrong condition.
+    `fake`: fakes to use instead of G(z); D's step never reaches G through them.
     """
-    with torch.no_grad():
-        fake = G(z, *conditions)
+    if fake is None:
+        with torch.no_grad():
+            fake = G(z, *conditions)
+    fake = fake.detach()
     on_real, on_fake = D(real, *conditions), D(fake, *conditions)
     loss = game.d(on_real, on_fake)
     if penalty is not None:
@@ -222,12 +229,16 @@ def update_generator(
     *conditions: Tensor,
     game: Game,
     optimizer: torch.optim.Optimizer,
+    fake: Tensor | None = None,
     backward: Callable[[Tensor], None] = Tensor.backward,
     label: str = "the generator",
 ) -> Turn:
-    """One step of G, through D, whose weights stay as they are and receive no gradient."""
+    """One step of G, through D, whose weights stay as they are and receive no gradient.
+
+    `fake`: fakes with their graph, to use instead of G(z).
+    """
     with frozen(D):
-        on_fake = D(G(z, *conditions), *conditions)
+        on_fake = D(G(z, *conditions) if fake is None else fake, *conditions)
         loss = game.g(on_fake)
         norm = descend_once(loss, optimizer, label=label, backward=backward)
     return Turn(loss.detach(), norm, torch.tensor(torch.nan), game.opinion(on_fake.detach()).mean())
@@ -255,13 +266,15 @@ def train_gan(
                 batch = batches(step * config.d_steps + k)
                 n = len(batch) if isinstance(batch, Tensor) else len(batch[0])
                 real, *conditions = gan.real(batch)
+                z = gan.latent(n)
+                shared = None if config.fresh_noise or k < config.d_steps - 1 else gan.G(z, *conditions)
                 d = update_discriminator(
-                    gan.D, gan.G, real, gan.latent(n), *conditions, optimizer=gan.d_optimizer, penalty=penalty,
+                    gan.D, gan.G, real, z, *conditions, optimizer=gan.d_optimizer, fake=shared, penalty=penalty,
                     label=f"step {step}, the discriminator", **play,
                 )  # fmt: skip
             g = update_generator(
-                gan.G, gan.D, gan.latent(n), *conditions, optimizer=gan.g_optimizer,
-                label=f"step {step}, the generator", **play,
+                gan.G, gan.D, gan.latent(n) if config.fresh_noise else z, *conditions, optimizer=gan.g_optimizer,
+                fake=shared, label=f"step {step}, the generator", **play,
             )  # fmt: skip
             gan.follow()
         due = gan.step == config.steps or (config.measure_every and gan.step % config.measure_every == 0)

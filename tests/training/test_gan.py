@@ -64,6 +64,39 @@ def test_a_turn_of_the_generator_is_one_step_down_its_loss_and_leaves_the_discri
     assert turn.real.isnan() and turn.loss.item() == pytest.approx(loss.item(), rel=1e-5)
 
 
+@pytest.mark.parametrize(("fresh", "passes"), [(True, 4), (False, 3)])
+def test_fakes_are_made_once_for_both_players_where_noise_is_not_fresh(fresh: bool, passes: int) -> None:
+    """With k = 3: three passes for D and one for G, or three of which G's step uses the last."""
+    G, D = points()
+    seen: list[Tensor] = []
+    G.register_forward_pre_hook(lambda _, given: seen.append(given[0].clone()))
+    next(train_gan(Gan(G, D, GanConfig(steps=1, latent=4, d_steps=3, fresh_noise=fresh)), ring(6)))
+    assert len(seen) == passes
+    assert all(not torch.equal(a, b) for i, a in enumerate(seen) for b in seen[:i])  # every pass has noise of its own
+
+
+def test_shared_fakes_move_both_networks_as_the_two_equations_say() -> None:
+    """The literal loop: D descends on fakes cut off from G, then G on the same fakes through the moved D."""
+    rates = {"lr_d": 0.01, "lr_g": 0.02, "betas": (0.5, 0.9)}
+    gan = Gan(*points(), GanConfig(steps=3, latent=4, fresh_noise=False, seed=5, **rates), fabric=fabric(on="cpu"))
+    list(train_gan(gan, ring(6)))
+    G, D = points()
+    g_adam = torch.optim.Adam(G.parameters(), lr=0.02, betas=(0.5, 0.9))
+    d_adam = torch.optim.Adam(D.parameters(), lr=0.01, betas=(0.5, 0.9))
+    own = generator(5)
+    for k in range(3):
+        fake = G(torch.randn(6, 4, generator=own))
+        d_adam.zero_grad()
+        (-torch.sigmoid(D(ring(6)(k))).log().mean() - (1 - torch.sigmoid(D(fake.detach()))).log().mean()).backward()
+        d_adam.step()
+        g_adam.zero_grad()
+        (-torch.sigmoid(D(fake)).log().mean()).backward()
+        g_adam.step()
+    for net, moved in ((G, gan.generator), (D, gan.discriminator)):
+        for a, b in zip(net.parameters(), moved.parameters()):
+            torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+
+
 def test_frozen_weights_are_thawed_even_after_an_error_and_others_stay_frozen() -> None:
     net = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
     net[0].requires_grad_(False)
