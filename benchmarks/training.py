@@ -4,11 +4,11 @@
     python benchmarks/training.py --json           # {"float32": ratio, "bfloat16": ratio or null, "gpu": ratio or null, ...}
     python benchmarks/training.py --device cuda    # the ratio "gpu"
 
-Both train the paper's networks for 64 px (noise 100, width 64, batch norm in both) with batches of 64. The stock step is that of
-pytorch/examples/dcgan in float32: `BCELoss` on a sigmoid, an ordinary Adam, fakes made once for both players, gradients for D's weights
-in G's step, too, and six numbers read for its report. The kit's is `update_discriminator` and `update_generator` as in lecture
-05.1: losses of logits, D frozen while G learns, channels-last memory, fused Adam; fakes made once for both players as well
-(`fresh_noise=False`). Its second run has bfloat16 arithmetic.
+Both train the paper's networks for 64 px (noise 100, width 64, batch norm in both) with batches of 64. The stock step is that
+of pytorch/examples/dcgan in float32: `BCELoss` on a sigmoid, an ordinary Adam, fakes made once for both players, gradients
+for D's weights in G's step, too, and five numbers read for its report. The kit's is a turn of `train_gan`: losses of logits,
+D frozen while G learns, channels-last memory, fused Adam; fakes made once for both players as well (`fresh_noise=False`).
+Its second run has bfloat16 arithmetic.
 
 Rounds alternate between the contestants, and a ratio is the median over rounds of paired ratios: what else the machine does
 hits both. Whether bfloat16 harms the pictures is measured by benchmarks/dcgan.py.

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from pathlib import Path
 from typing import Literal
 
 import torch
@@ -108,3 +107,14 @@ def _doublings(size: int) -> int:
     if doublings < 2 or 4 * 2**doublings != size:
         raise InputError.of("size", got=size, expected="16, 32, 64 or a further power of two", do="Render at one of these.")
     return doublings
+
+
+def load_generator(name: str) -> Generator:
+    """The shipped generator data/dcgan/`name`: "birds64", "faces32", "rooms32" or "digits32"; eval mode, weights fixed.
+
+    Made by benchmarks/train_dcgan.py. Raises InputError for a name without a file, ShippedFileError for a file that is not as shipped.
+    """
+    config = shipped.row(f"dcgan/{name}")["config"]
+    net = Generator(**config)
+    shipped.load(f"dcgan/{name}", net)
+    return net
