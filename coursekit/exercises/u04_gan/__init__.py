@@ -1,0 +1,1 @@
+"""Unit 04, generative adversarial networks: `asked` and `known`."""

@@ -1,0 +1,342 @@
+"""## 6. What comes out
+
+A generator that leaves no mode out: weights that are measured, not code that is read.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from coursekit.checks.declare import Findings, Inputs, Law, Part, Question
+from coursekit.checks.engine import CHANGED
+from coursekit.datasets.toy2d import WORLDS
+from coursekit.metrics.modes import mode_coverage
+
+# ring_generator
+
+
+class RingGenerator(nn.Module):
+    """Noise z (N, 4) -> points (N, 2)."""
+
+    def __init__(self, seed: int = 0) -> None:
+        super().__init__()
+        with torch.random.fork_rng(devices=[]):  # the global generator stays as it was
+            torch.manual_seed(seed)
+            self.body = nn.Sequential(nn.Linear(4, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU())
+            self.head = nn.Linear(64, 2)
+
+    def forward(self, z: Tensor) -> Tensor:
+        return self.head(self.body(z))
+
+
+class RingDiscriminator(nn.Module):
+    """Points (N, 2) -> logits (N,)."""
+
+    def __init__(self, seed: int = 0) -> None:
+        super().__init__()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.body = nn.Sequential(nn.Linear(2, 64), nn.LeakyReLU(0.2), nn.Linear(64, 64), nn.LeakyReLU(0.2))
+            self.head = nn.Linear(64, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.body(x))[:, 0]
+
+
+def ring_points(n: int, generator: torch.Generator) -> Tensor:
+    """Data (N, 2): one of eight modes on the circle of radius 1, each as likely, plus noise of standard deviation 0.05."""
+    angle = torch.randint(0, 8, (n,), generator=generator) * (math.pi / 4)
+    return torch.stack([angle.cos(), angle.sin()], 1) + 0.05 * torch.randn(n, 2, generator=generator)
+
+
+def update(optimizer, loss: Tensor) -> None:
+    """Clear the gradients, differentiate the loss, and step."""
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+
+
+def kept_weights(path: str, train: Callable, seed: int = 0) -> dict:
+    """The tensors in the file, or where there is none those that train(seed) returns, which are then kept in the file."""
+    import os
+    import time
+
+    from safetensors.torch import load_file, save_file
+
+    if os.path.exists(path):
+        print(f"{path}: loaded. Delete the file to train again.")
+        return load_file(path)
+    start = time.perf_counter()
+    weights = train(seed)
+    if not isinstance(weights, dict):
+        raise TypeError(f"the training returned a {type(weights).__name__}, expected a dictionary: G.state_dict().")
+    save_file({name: tensor.detach().contiguous() for name, tensor in weights.items()}, path + ".part")
+    os.replace(path + ".part", path)  # all or nothing: a run that is stopped leaves no half file
+    print(f"{path}: trained in {time.perf_counter() - start:.0f} s, and kept.")
+    return weights
+
+
+_SHAPES = {
+    "body.0.weight": (64, 4),
+    "body.0.bias": (64,),
+    "body.2.weight": (64, 64),
+    "body.2.bias": (64,),
+    "head.weight": (2, 64),
+    "head.bias": (2,),
+}
+_SAMPLES = 2500
+_SIGMA = 0.05
+ENOUGH_MODES, ENOUGH_SHARE, ENOUGH_QUALITY, ENOUGH_SPREAD = 7, 0.02, 0.80, 0.3
+"""What the solution's training reaches with each of 20 seeds, on 4000 samples: 8 modes of 8, of which the least has a share of
+0.101 to 0.114; a quality of 0.934 to 0.953 (median 0.945); a spread of 0.65 to 0.80 (data: 1.35). All 20 trainings passed,
+at 6 to 8 CPU seconds each. Of 2500 samples, a share of 0.02 has a standard deviation of 0.003, a quality of 0.94 one of 0.005."""
+
+
+def _handed_over(weights: Any, inputs: Inputs) -> Findings:
+    if weights is None:
+        raise NotImplementedError
+    if not isinstance(weights, Mapping):
+        raise TypeError(
+            f"ring_weights is a {type(weights).__name__}, expected a dictionary of tensors: return `G.state_dict()`."
+        )
+    return {str(name): tensor for name, tensor in list(weights.items())[:50]}
+
+
+def _tensors(found: Findings) -> Findings:
+    return {name: value for name, value in found.items() if name != CHANGED}
+
+
+def _named(inputs: Inputs, found: Findings) -> bool:
+    return _tensors(found).keys() == _SHAPES.keys()
+
+
+def _shaped(inputs: Inputs, found: Findings) -> bool:
+    return all(tuple(tensor.shape) == _SHAPES[name] for name, tensor in _tensors(found).items())
+
+
+def _finite(inputs: Inputs, found: Findings) -> bool:
+    return all(t.is_floating_point() and bool(torch.isfinite(t).all()) for t in _tensors(found).values())
+
+
+def _measure(inputs: Inputs, found: Findings) -> Findings:
+    """What a generator with these weights makes of fresh noise; runs where the judge runs."""
+    if not (_named(inputs, found) and _shaped(inputs, found) and _finite(inputs, found)):
+        return {"fits": False}
+    G = RingGenerator()
+    G.load_state_dict({name: tensor.float() for name, tensor in _tensors(found).items()})
+    z = torch.randn(_SAMPLES, 4, generator=torch.Generator().manual_seed(inputs["seed"]))
+    with torch.no_grad():
+        x = G(z).double()
+    if not bool(torch.isfinite(x).all()):
+        return {"fits": False}
+    centres = WORLDS["ring"].modes().double()
+    modes = mode_coverage(x, centres, _SIGMA)
+    distance = torch.cdist(x, centres, compute_mode="donot_use_mm_for_euclid_dist").amin(1)
+    good = distance <= 3 * _SIGMA
+    spread = float((distance[good] / _SIGMA).square().mean().sqrt()) if bool(good.any()) else 0.0
+    shares = modes.counts.double() / _SAMPLES
+    return {
+        "fits": True,
+        "covered": int((shares >= ENOUGH_SHARE).sum()),
+        "touched": modes.covered,
+        "quality": modes.quality,
+        "spread": spread,
+        "largest share": float(shares.max()),
+        "radius": float(x.norm(dim=1).mean()),
+        "spread of all": float(x.var(0).sum().sqrt()),
+    }
+
+
+def _law(name: str, says: str, holds: Callable[[Findings], bool]) -> Law:
+    return Law(name, says, lambda inputs, figures: bool(holds(figures)))
+
+
+_UNFIT = _law(
+    "weights do not fit",
+    "The weights do not fit into the network, or what it makes of them is not finite, so that nothing could be measured.",
+    lambda f: f["fits"],
+)
+
+RING_GENERATOR = Question(
+    unit="04",
+    name="ring_generator",
+    title="Leave no mode out",
+    difficulty=5,
+    minutes=40,
+    task="""
+Eight narrow Gaussians on a circle: the classic trap for a GAN that collapses. Train one that does not, with whatever remedy
+of this unit you like. What is graded is what comes out, the weights of the generator.
+
+Write `train_ring(seed)`, which trains a `RingGenerator(seed)` and returns its `state_dict()`, or that of an average of its
+weights over the training. Given below are the generator, the data `ring_points`, a discriminator that you may use or
+replace, and `update`. All random numbers come from a `torch.Generator` with this seed. A training of 15 seconds is plenty;
+when your work is graded without its file, it may take 40 at most.
+
+The cell after yours runs it once with seed 0 and keeps the weights in `ring.safetensors` (hand in this file, too). It
+trains again only where the file is absent: **delete it after a change**. The check loads `ring_weights` into a
+`RingGenerator` of its own (names and shapes as there, float32 or float64), and measures 2500 samples from fresh noise
+$z \\sim N(0, I)$, of width 4. A sample is *good* if it lies within 3σ = 0.15 of its nearest mode.
+
+- **Modes**: at least 7 of the 8 have a share of at least 2 % each, counted in good samples out of all 2500.
+- **Quality**: at least 80 % of the samples are good.
+- **Spread**: the root mean square distance of good samples from their modes is at least 0.3 σ (that of data is 1.35 σ):
+  eight points that are always the same are learned by heart, not generated.
+
+Quality and spread count only for a generator that covers at least 4 modes. (The solution trains for 7 seconds, and with 20
+seeds it covered all 8 modes, with a quality of 0.93 to 0.95 and a spread of 0.65 to 0.80.)
+""",
+    answers=("ring_weights",),
+    given=(RingGenerator, RingDiscriminator, ring_points, update, kept_weights),
+    file="ring.safetensors",
+    setup="""
+try:
+    ring_weights = kept_weights("ring.safetensors", train_ring)
+except NotImplementedError:
+    ring_weights = None  # not started
+""",
+    draw=lambda rng: {"seed": rng.integer(1, 1_000_000_000)},
+    parts=(
+        Part(
+            name="weights",
+            points=0.5,
+            tests="names, shapes and finite numbers of the six tensors",
+            probe=_handed_over,
+            compared=False,
+            laws=(
+                Law(
+                    "other names",
+                    "Expected are exactly the six tensors of `RingGenerator().state_dict()`, under their names there.",
+                    _named,
+                ),
+                Law(
+                    "other shapes",
+                    "The tensors do not have the shapes of `RingGenerator`. Train the network as given.",
+                    _shaped,
+                ),
+                Law(
+                    "not finite",
+                    "There are weights that are not finite numbers. Lower the learning rate, or raise the penalty.",
+                    _finite,
+                ),
+            ),
+        ),
+        Part(
+            name="modes",
+            points=1.5,
+            tests="at least 7 of 8 modes, each with a share of at least 2 %",
+            probe=_handed_over,
+            measure=_measure,
+            compared=False,
+            laws=(
+                _UNFIT,
+                _law(
+                    "one point",
+                    "Whatever the noise is, the generator makes the same point. Either nothing was trained, or all modes "
+                    "have collapsed into one place. Does the noise reach the output?",
+                    lambda f: f["spread of all"] > 0.02,
+                ),
+                _law(
+                    "not trained",
+                    "The points lie in a heap around the middle, as those of a fresh network do. Do you step "
+                    "G's optimiser, and "
+                    "return the network that you trained?",
+                    lambda f: f["radius"] > 0.45,
+                ),
+                _law(
+                    "another radius",
+                    "Hardly a point lies near the circle of radius 1. Was the data scaled, or did the training diverge?",
+                    lambda f: f["quality"] > 0.02,
+                ),
+                _law(
+                    "one mode only",
+                    "Good points, but all of one mode: a complete collapse. Lower the learning rate, penalise "
+                    "D's gradient at the "
+                    "data, and give G as much as D.",
+                    lambda f: f["covered"] != 1 or f["largest share"] < 0.5,
+                ),
+                _law(
+                    "half of the modes",
+                    "Modes are missing, and many. Train longer, with a gradient penalty; an average of G's "
+                    "weights does not hop.",
+                    lambda f: f["covered"] > 4,
+                ),
+                _law(
+                    "modes that are barely touched",
+                    "Each mode gets a sample now and then, which is not covering it: 2 % of the samples are asked for.",
+                    lambda f: f["covered"] >= ENOUGH_MODES or f["touched"] < 8,
+                ),
+                _law(
+                    "two modes missing",
+                    "Nearly: two or three modes are missing. Train longer, or with a larger batch.",
+                    lambda f: f["covered"] >= ENOUGH_MODES,
+                ),
+            ),
+        ),
+        Part(
+            name="quality",
+            points=1.0,
+            tests="at least 80 % good samples",
+            probe=_handed_over,
+            measure=_measure,
+            compared=False,
+            laws=(
+                _UNFIT,
+                _law(
+                    "quality without modes",
+                    "With fewer than 4 modes quality counts for nothing: one perfect point would have it all.",
+                    lambda f: f["covered"] >= 4,
+                ),
+                _law(
+                    "a ring without modes",
+                    "The circle is right, but the points lie all around it. D cannot tell the gaps yet: a "
+                    "smaller penalty, a higher "
+                    "learning rate, or a longer training.",
+                    lambda f: f["quality"] >= 0.6,
+                ),
+                _law(
+                    "bridges between the modes",
+                    "The modes are there, with too many points on the way from one to the next. Train longer, "
+                    "or average the weights.",
+                    lambda f: f["quality"] >= ENOUGH_QUALITY,
+                ),
+            ),
+        ),
+        Part(
+            name="spread",
+            points=0.5,
+            tests="good samples differ: at least 0.3 sigma from their modes",
+            probe=_handed_over,
+            measure=_measure,
+            compared=False,
+            laws=(
+                _UNFIT,
+                _law(
+                    "spread without modes",
+                    "With fewer than 4 modes the spread counts for nothing. See to the modes first.",
+                    lambda f: f["covered"] >= 4,
+                ),
+                _law(
+                    "learned by heart",
+                    "Every mode is one point, always the same. Does the data have its noise, and the generator its own?",
+                    lambda f: f["spread"] >= ENOUGH_SPREAD,
+                ),
+            ),
+        ),
+    ),
+    hints=(
+        "Twelve lines: two networks, two Adams with `betas=(0.0, 0.9)`, a loop of some 3000 steps of batch 128. "
+        "In the loop one update "
+        "of D and one of G, with the non-saturating loss.",
+        "What keeps D from running away is a penalty on its gradient **at the data**: 0.01 times the mean "
+        "squared norm (Mescheder et al. "
+        "2018). It needs `x.requires_grad_()` and `create_graph=True`.",
+        "A learning rate of 0.004 for both, and a second `RingGenerator` whose weights follow G's: after each "
+        "step `lerp_` them by 0.002 "
+        "towards G's. Return the follower's `state_dict()`.",
+    ),
+)
