@@ -35,6 +35,8 @@ BAR = {"ring": 8, "grid": 24}
 LIMIT = 60.0
 """Seconds."""
 SHARE = 19 / 20
+SHOWN = 200
+"""Samples of each remedy's first seed that are kept for a picture."""
 
 
 class Task(NamedTuple):
@@ -49,6 +51,8 @@ class Result(NamedTuple):
     covered: int
     quality: float
     seconds: float
+    points: list[int]
+    """Hundredths: x1, x2 of SHOWN samples."""
 
 
 def attempt(task: Task) -> Result:
@@ -59,7 +63,8 @@ def attempt(task: Task) -> Result:
     for _ in run.train():
         pass
     modes = run.judge()
-    return Result(task, modes.covered, modes.quality, time.process_time() - began)
+    points = (100 * run.sample(SHOWN)).nan_to_num().clamp(-999, 999).round().int().flatten().tolist()
+    return Result(task, modes.covered, modes.quality, time.process_time() - began, points)
 
 
 def results(tasks: list[Task], jobs: int) -> Iterator[Result]:
@@ -83,6 +88,7 @@ def rows(done: list[Result]) -> list[dict[str, Any]]:
                     "steps": own[0].task.steps or REMEDIES[remedy].steps,
                     "seeds": [r.task.seed for r in own], "covered": [r.covered for r in own],
                     "quality": [round(r.quality, 3) for r in own], "seconds": [round(r.seconds, 1) for r in own],
+                    "points": own[0].points,
                 })  # fmt: skip
     return table
 

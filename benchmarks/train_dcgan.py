@@ -23,7 +23,7 @@ from dcgan import judge
 from coursekit import shipped
 from coursekit.datasets.worlds import world
 from coursekit.models.dcgan import Generator
-from coursekit.training.dcgan import KIT, renders, start
+from coursekit.training.dcgan import KIT, Recipe, renders, start
 from coursekit.training.gan import train_gan
 from coursekit.training.progress import track
 
@@ -32,23 +32,21 @@ class Job(NamedTuple):
     world: str
     size: int
     steps: int
-    width: int
-    """Of the generator; the discriminator has 32."""
+    recipe: Recipe = KIT
 
 
 JOBS = {
-    "birds64": Job("birds", 64, 3_000, 32),
-    "faces32": Job("faces", 32, 6_000, 48),
-    "rooms32": Job("rooms", 32, 4_000, 48),
-    "digits32": Job("digits", 32, 3_000, 32),
+    "birds64": Job("birds", 64, 3_000),
+    "faces32": Job("faces", 32, 12_000),
+    "rooms32": Job("rooms", 32, 4_000, dataclasses.replace(KIT, g_width=48, fine=0)),
+    "digits32": Job("digits", 32, 3_000),
 }
 
 
 def train(name: str, job: Job, *, steps: int, seed: int, data: Path | None, report_every: int = 1000) -> None:
     began = time.process_time()
-    recipe = dataclasses.replace(KIT, g_width=job.width)
-    batches = renders(world(job.world), size=job.size, batch=recipe.batch, seed=seed, among=30_000)
-    gan = start(recipe, channels=batches(0).shape[1], size=job.size, steps=steps, seed=seed, on="cpu")
+    batches = renders(world(job.world), size=job.size, batch=job.recipe.batch, seed=seed, among=30_000)
+    gan = start(job.recipe, channels=batches(0).shape[1], size=job.size, steps=steps, seed=seed, on="cpu")
     for record in track(train_gan(gan, batches), name, total=steps):
         if (record.step + 1) % report_every == 0:
             arm = judge(gan.sample(2000, seed=1), job.world, record.step, 0.0, size=job.size)
@@ -60,7 +58,10 @@ def train(name: str, job: Job, *, steps: int, seed: int, data: Path | None, repo
     shipped.save(
         f"dcgan/{name}", G, command=f"python benchmarks/train_dcgan.py {name}", seed=seed, seconds=seconds,
         figures={"frechet": arm.frechet, "worst_share_points": arm.worst},
-        config={"latent": G.latent, "channels": batches(0).shape[1], "width": job.width, "size": job.size}, data=data,
+        config={
+            "latent": G.latent, "channels": batches(0).shape[1], "width": job.recipe.g_width, "size": job.size, "fine": job.recipe.fine,
+        },
+        data=data,
     )  # fmt: skip
     print(f"{name}: {gan.step} steps, {seconds:.0f} s, Frechet {arm.frechet:.3f}, worst share {arm.worst:.1f} ({arm.worst_of})")
 

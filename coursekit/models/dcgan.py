@@ -1,7 +1,10 @@
 """DCGAN: a generator of transposed convolutions, a discriminator of strided ones (Radford et al. 2016).
 
-Shapes: noise z (N, Z), pictures (N, C, size, size) in [-1, 1], scores (N,); size is 16, 32, 64, ... Width is the number of feature maps
-of the widest picture on the way; each halving of the picture doubles them.
+Shapes: noise z (N, Z), pictures (N, C, size, size) in [-1, 1], scores (N,); size is 16, 32, 64, ... Width is the number of
+feature maps at half the size; each further halving doubles them.
+
+The paper goes from `width` maps at half the size to the picture in one step. `fine` > 0 puts that many maps at full size in
+between, in both networks: for a third more computing the grain goes, and small parts come out.
 """
 
 from __future__ import annotations
@@ -23,25 +26,25 @@ Norm = Literal["batch", "spectral"]
 class Generator(nn.Module):
     """z (N, Z) -> pictures (N, C, size, size) in [-1, 1].
 
-    Four of the five guidelines (Radford et al., section 3): transposed convolutions for upsampling, batch norm after each layer but the
-    last, ReLU inside and tanh at the end, no fully connected hidden layer: the first layer maps z to 4 x 4 cells.
+    Four of the five guidelines (Radford et al., section 3): transposed convolutions for upsampling, batch norm after each layer
+    but the last, ReLU inside and tanh at the end, no fully connected hidden layer: the first layer maps z to 4 x 4 cells.
     `blocks[i]` ends in the feature maps of edge 4 * 2^i.
     """
 
-    def __init__(self, *, latent: int = 100, channels: int = 3, width: int = 64, size: int = 32) -> None:
+    def __init__(self, *, latent: int = 100, channels: int = 3, width: int = 64, size: int = 32, fine: int = 0) -> None:
         super().__init__()
         self.latent, self.size = latent, size
-        maps = [width * 2**i for i in reversed(range(_doublings(size)))]
+        maps = [width * 2**i for i in reversed(range(_doublings(size)))] + [fine] * (fine > 0)
         before, blocks = latent, []
         for i, after in enumerate(maps):
             up = nn.ConvTranspose2d(before, after, 4, *((2, 1) if i else (1, 0)), bias=False)
-            blocks.append(nn.Sequential(up, nn.BatchNorm2d(after), nn.ReLU()))
+            blocks.append(nn.Sequential(up, nn.BatchNorm2d(after), nn.ReLU(inplace=True)))
             before = after
         self.blocks = nn.ModuleList(blocks)
-        self.to_picture = nn.ConvTranspose2d(before, channels, 4, 2, 1)
+        self.to_picture = nn.Conv2d(fine, channels, 3, 1, 1) if fine else nn.ConvTranspose2d(before, channels, 4, 2, 1)
 
     def features(self, z: Tensor) -> list[Tensor]:
-        """The feature maps after each block: (N, maps, edge, edge) with edge 4, 8, ..., size / 2."""
+        """The feature maps after each block: (N, maps, edge, edge), edge 4, 8, ..., size / 2; and size where some are fine."""
         h, found = z[:, :, None, None], []
         for block in self.blocks:
             h = block(h)
@@ -55,22 +58,26 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """Pictures (N, C, size, size) -> scores (N,), logits or a critic's.
 
-    Strided convolutions, LeakyReLU of slope 0.2. norm="batch" is the paper's: batch norm in each layer but the first and the last.
-    norm="spectral" divides each weight by its largest singular value instead (Miyato et al. 2018): no example then depends on the
-    rest of its batch. `blocks[i]` ends in the feature maps of edge size / 2^(i+1).
+    Strided convolutions, LeakyReLU of slope 0.2. norm="batch" is the paper's: batch norm in each layer but the first and the
+    last. norm="spectral" divides each weight by its largest singular value instead (Miyato et al. 2018): no example then
+    depends on the rest of its batch. `blocks[i]` ends in the feature maps of edge size / 2^(i+1).
     """
 
-    def __init__(self, *, channels: int = 3, width: int = 64, size: int = 32, norm: Norm = "batch") -> None:
+    def __init__(
+        self, *, channels: int = 3, width: int = 64, size: int = 32, norm: Norm = "batch", fine: int = 0
+    ) -> None:
         super().__init__()
         if norm not in ("batch", "spectral"):
             raise InputError.of("norm", got=norm, expected="batch or spectral", do="Pick one of these.")
         wrap: Callable[[nn.Module], nn.Module] = spectral_norm if norm == "spectral" else lambda layer: layer
-        before, blocks = channels, []
+        before, blocks = fine or channels, []
         for i in range(_doublings(size)):
             after, batch = width * 2**i, norm == "batch" and i > 0
             down = wrap(nn.Conv2d(before, after, 4, 2, 1, bias=not batch))
-            blocks.append(nn.Sequential(down, nn.BatchNorm2d(after) if batch else nn.Identity(), nn.LeakyReLU(0.2)))
+            blocks.append(nn.Sequential(down, nn.BatchNorm2d(after) if batch else nn.Identity(), nn.LeakyReLU(0.2, inplace=True)))
             before = after
+        if fine:
+            blocks[0] = nn.Sequential(wrap(nn.Conv2d(channels, fine, 3, 1, 1)), nn.LeakyReLU(0.2, inplace=True), *blocks[0])
         self.blocks = nn.ModuleList(blocks)
         self.to_score = wrap(nn.Conv2d(before, 1, 4, 1, 0))
 
@@ -87,7 +94,7 @@ class Discriminator(nn.Module):
 
 
 def init_dcgan(net: nn.Module, *, seed: int = 0) -> nn.Module:
-    """The paper's initial weights, in place: kernels N(0, 0.02), gains of batch norm N(1, 0.02), biases 0 (section 4). Returns `net`."""
+    """The paper's initial weights (section 4), in place: kernels N(0, 0.02), gains of batch norm N(1, 0.02), biases 0."""
     own = runtime.generator(seed)
     with torch.no_grad():
         for layer in net.modules():  # however deeply nested
@@ -112,7 +119,8 @@ def _doublings(size: int) -> int:
 def load_generator(name: str) -> Generator:
     """The shipped generator data/dcgan/`name`: "birds64", "faces32", "rooms32" or "digits32"; eval mode, weights fixed.
 
-    Made by benchmarks/train_dcgan.py. Raises InputError for a name without a file, ShippedFileError for a file that is not as shipped.
+    Made by benchmarks/train_dcgan.py. Raises InputError for a name without a file, ShippedFileError for a file that is not as
+    shipped.
     """
     config = shipped.row(f"dcgan/{name}")["config"]
     net = Generator(**config)

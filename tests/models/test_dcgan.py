@@ -24,6 +24,16 @@ def test_pictures_double_up_and_halve_down(size: int) -> None:
     assert up == [(8 * size // (2 * edge), edge, edge) for edge in edges] and down == up[::-1]
 
 
+def test_fine_maps_lie_at_full_size_in_both_networks() -> None:
+    G, D = Generator(latent=20, width=8, fine=6), Discriminator(width=8, fine=6)
+    x = G(Z)
+    assert x.shape == (5, 3, 32, 32) and G.features(Z)[-1].shape == (5, 6, 32, 32)
+    assert [tuple(h.shape[1:]) for h in D.features(x)] == [(8, 16, 16), (16, 8, 8), (32, 4, 4)]
+    full = [layer for layer in D.modules() if isinstance(layer, nn.Conv2d) and layer.in_channels == 3]
+    assert [layer.out_channels for layer in full] == [6] and full[0].stride == (1, 1)
+    assert not any(isinstance(layer, nn.BatchNorm2d) for layer in D.blocks[0].modules())
+
+
 def test_scores_and_pictures_are_made_of_the_features() -> None:
     G, D = Generator(latent=20, width=8).eval(), Discriminator(width=8).eval()
     x = G(Z)
