@@ -59,7 +59,8 @@ def train(name: str, job: Job, *, steps: int, seed: int, data: Path | None, repo
         f"dcgan/{name}", G, command=f"python benchmarks/train_dcgan.py {name}", seed=seed, seconds=seconds,
         figures={"frechet": arm.frechet, "worst_share_points": arm.worst},
         config={
-            "latent": G.latent, "channels": batches(0).shape[1], "width": job.recipe.g_width, "size": job.size, "fine": job.recipe.fine,
+            "latent": G.latent, "channels": batches(0).shape[1], "width": job.recipe.g_width, "size": job.size,
+            "fine": job.recipe.fine,
         },
         data=data,
     )  # fmt: skip

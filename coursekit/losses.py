@@ -3,7 +3,7 @@
 Scores have any one shape, usually (N,) or (N, 1); a loss is their mean over all entries, in float32, to be *descended*.
 A score is a logit: P(real) = sigma(score). Logarithms of sigma are written with softplus, which neither overflows nor
 meets log 0: -log sigma(s) = softplus(-s) and -log(1 - sigma(s)) = softplus(s). The critics of `least_squares`, `hinge` and
-`wasserstein` give scores that are no logits.
+`wasserstein` give scores that are no logits; autoencoders give energies, low on real data (`energy_game`, `balanced_game`).
 """
 
 from __future__ import annotations
@@ -77,3 +77,75 @@ NON_SATURATING = Game(minimax_d, non_saturating_g, logits=True)
 LEAST_SQUARES = Game(least_squares_d, least_squares_g)
 HINGE = Game(hinge_d, wasserstein_g)
 WASSERSTEIN = Game(wasserstein_d, wasserstein_g)
+
+
+def smoothed_game(target: float) -> Game:
+    """`NON_SATURATING`, but D's label for real data is `target` < 1; that for fakes stays 0.
+
+    One-sided label smoothing: Salimans et al. (2016), section 3.4. Its best D(x) is target p / (p + q): never sure.
+    """
+
+    def smoothed_d(real: Tensor, fake: Tensor) -> Tensor:
+        real = real.float()
+        return (F.softplus(real) - target * real).mean() + F.softplus(fake.float()).mean()
+
+    return Game(smoothed_d, non_saturating_g, logits=True)
+
+
+def realness(logits: Tensor) -> Tensor:
+    """Logits (N, K+1) of K classes and "fake" (last) -> (N,): the logit of P(real) = 1 - P(fake).
+
+    Salimans et al. (2016), section 5: with softmax, P(real) is the sum of the K classes' shares.
+    """
+    logits = logits.float()
+    return logits[:, :-1].logsumexp(1) - logits[:, -1]
+
+
+def classes_d(real: Tensor, fake: Tensor) -> Tensor:
+    """-E log P(real | x) - E log P(fake | G(z)), logits (N, K+1): the unsupervised part of Salimans et al. (2016), section 5.
+
+    The supervised part, -log P(y | x, real), is `training.penalties.class_loss`. Their sum is the log loss of all K + 1 classes.
+    """
+    return minimax_d(realness(real), realness(fake))
+
+
+def classes_g(fake: Tensor) -> Tensor:
+    """-E log P(real | G(z)) from logits (N, K+1)."""
+    return non_saturating_g(realness(fake))
+
+
+@dataclass(frozen=True)
+class _ClassGame(Game):
+    def opinion(self, score: Tensor) -> Tensor:
+        return torch.sigmoid(realness(score))
+
+
+CLASSES = _ClassGame(classes_d, classes_g, logits=True)
+
+
+def energy_g(fake: Tensor) -> Tensor:
+    """E E(G(z)): the generator of EBGAN and of BEGAN lowers the energy of its samples."""
+    return fake.float().mean()
+
+
+def energy_game(margin: float) -> Game:
+    """D descends E E(x) + E max(0, m - E(G(z))): EBGAN, Zhao et al. (2017), equations 1 and 2. Scores are energies >= 0."""
+
+    def energy_d(real: Tensor, fake: Tensor) -> Tensor:
+        return real.float().mean() + torch.relu(margin - fake.float()).mean()
+
+    return Game(energy_d, energy_g)
+
+
+def balanced_game(k: Callable[[], float]) -> Game:
+    """D descends E E(x) - k_t E E(G(z)): BEGAN, Berthelot et al. (2017), section 3.4. `k()` is asked at every step."""
+
+    def balanced_d(real: Tensor, fake: Tensor) -> Tensor:
+        return real.float().mean() - k() * fake.float().mean()
+
+    return Game(balanced_d, energy_g)
+
+
+def next_balance(k: float, real: float, fake: float, *, gamma: float, rate: float) -> float:
+    """k_{t+1} = k_t + rate (gamma E(x) - E(G(z))), kept in [0, 1]: Berthelot et al. (2017), section 3.4."""
+    return min(1.0, max(0.0, k + rate * (gamma * real - fake)))

@@ -124,3 +124,50 @@ def test_an_opinion_is_a_probability_where_the_score_is_a_logit() -> None:
     s = torch.tensor([-2.0, 0.0, 3.0])
     torch.testing.assert_close(losses.NON_SATURATING.opinion(s), torch.tensor([p(-2), p(0), p(3)]))
     torch.testing.assert_close(losses.WASSERSTEIN.opinion(s), s)
+
+
+def test_smoothed_labels_are_a_cross_entropy_whose_best_answer_is_the_target() -> None:
+    game = losses.smoothed_game(0.9)
+    expected = (
+        F.binary_cross_entropy_with_logits(REAL, torch.full_like(REAL, 0.9)) - torch.log(1 - torch.sigmoid(FAKE)).mean()
+    )  # fakes keep the label 0
+    assert game.d(REAL, FAKE).item() == pytest.approx(expected.item(), rel=2e-6)
+    best = torch.tensor([math.log(0.9 / 0.1)], requires_grad=True)
+    game.d(best, torch.tensor([-100.0])).backward()
+    assert best.grad.abs().item() < 1e-7
+    assert game.g is losses.non_saturating_g
+
+
+def test_classes_and_fake_make_one_log_loss() -> None:
+    """The real-or-fake part and the class part add up to the log loss of all K + 1 classes."""
+    logits = torch.randn(7, 4, generator=generator(5), dtype=torch.float64)
+    fakes = torch.randn(7, 4, generator=generator(6), dtype=torch.float64)
+    labels = torch.tensor([0, 1, 2, 0, 1, 2, 2])
+    parts = losses.classes_d(logits, fakes) + F.cross_entropy(logits[:, :3], labels)
+    whole = F.cross_entropy(logits, labels) + F.cross_entropy(fakes, torch.full((7,), 3))
+    assert parts.item() == pytest.approx(whole.item(), rel=1e-6)
+    real = 1 - fakes.softmax(1)[:, -1]
+    assert losses.classes_g(fakes).item() == pytest.approx(-real.log().mean().item(), rel=1e-6)
+    torch.testing.assert_close(losses.CLASSES.opinion(fakes).double(), real, rtol=1e-5, atol=1e-6)
+
+
+def test_the_margin_lets_go_of_fakes_beyond_it() -> None:
+    real, fake = torch.tensor([0.2, 0.4]), torch.tensor([0.1, 0.9], requires_grad=True)
+    game = losses.energy_game(0.5)
+    loss = game.d(real, fake)
+    assert loss.item() == pytest.approx(0.3 + 0.4 / 2)
+    loss.backward()
+    assert fake.grad.tolist() == [-0.5, 0.0]
+    assert game.g(fake.detach()).item() == pytest.approx(0.5)
+
+
+def test_the_balanced_game_asks_for_k_at_every_step() -> None:
+    ks = iter([0.0, 0.25])
+    game = losses.balanced_game(lambda: next(ks))
+    real, fake = torch.tensor([1.0, 3.0]), torch.tensor([4.0, 8.0])
+    assert [game.d(real, fake).item() for _ in range(2)] == [2.0, 0.5]
+
+
+@pytest.mark.parametrize(("k", "real", "fake", "expected"), [(0.3, 2, 0.5, 0.35), (0.01, 0, 1, 0.0), (0.99, 9, 0, 1.0)])
+def test_the_balance_moves_towards_its_ratio_within_bounds(k: float, real: float, fake: float, expected: float) -> None:
+    assert losses.next_balance(k, real, fake, gamma=0.5, rate=0.1) == pytest.approx(expected)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from coursekit import losses, oracles, runtime
+from coursekit import losses, runtime
 from coursekit.datasets.world import PictureWorld
 from coursekit.models.dcgan import Discriminator, Generator, Norm, init_dcgan
 from coursekit.training.classify import shuffled
@@ -76,6 +76,7 @@ def start(recipe: Recipe, *, channels: int, size: int, steps: int, seed: int, on
 
 def renders(world: PictureWorld, *, size: int, batch: int, seed: int, among: int = 40_000) -> Callable[[int], Tensor]:
     """k -> the k-th batch (N, C, size, size) of `among` renders, in a new order each epoch. Making them takes seconds."""
-    pictures, _ = oracles.fresh(world, among, generator=runtime.generator(1_000_003 + seed), size=size)
+    own = runtime.generator(1_000_003 + seed)
+    pictures = world.render(world.sample(among, generator=own), generator=own, size=size)
     batches = shuffled(pictures, batch=batch, seed=seed)
     return lambda k: batches(k)[0]

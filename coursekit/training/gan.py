@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 
 Batch = Tensor | Sequence[Tensor]
 """Data x (N, ...), or x and its conditions, each with N rows."""
+Penalty = Callable[..., Tensor]
+"""(D, real, fake, *conditions) -> a scalar that is added to D's loss."""
+Projection = Callable[[nn.Module], None]
+"""Moves the weights of D, in place, back to where they are allowed to be."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +51,8 @@ class GanConfig:
     lr_g: float = 2e-4
     betas: tuple[float, float] = (0.5, 0.999)
     """Adam's; (0.5, 0.999) after Radford et al. (2016), section 4."""
+    decay_from: float = 1.0
+    """Share of the steps after which both rates fall on a straight line, to a twentieth at the last step; 1 keeps them."""
     d_steps: int = 1
     """Updates of the discriminator before each of the generator (k in Goodfellow et al., algorithm 1)."""
     fresh_noise: bool = True
@@ -56,6 +62,8 @@ class GanConfig:
     """Decay of an exponential average of G's weights, which `Gan.sample` then uses; 0 keeps none."""
     channels_last: bool = False
     """Pixels' channels side by side in memory: faster convolutions, same numbers up to rounding."""
+    mixed: bool = False
+    """D reads real and fake data in one batch, not in two: batch norm in D then cannot tell them apart by their mean."""
     measure_every: int = 0
     """Steps between measures; 0 measures after the last step alone."""
     seed: int = 0
@@ -66,6 +74,10 @@ class GanConfig:
                 raise InputError.of(
                     f"GanConfig.{name}", got=getattr(self, name), expected=f"at least {low}", do="Raise it."
                 )
+        if not 0 <= self.decay_from <= 1:
+            raise InputError.of(
+                "GanConfig.decay_from", got=self.decay_from, expected="in [0, 1]", do="Try 0.5, or 1 for no decay."
+            )
         if not 0 <= self.ema < 1:
             raise InputError.of("GanConfig.ema", got=self.ema, expected="in [0, 1)", do="Try 0.999, or 0 for none.")
 
@@ -125,7 +137,7 @@ class Gan(Run):
                 net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(generator).requires_grad_(False) if config.ema else None
         fused = self.fabric.device.type in ("cpu", "cuda")
-        adam = {"betas": config.betas, "fused": fused}
+        adam = {"betas": tuple(map(float, config.betas)), "fused": fused}  # (0, 0.99) is refused by torch
         self.g_adam = torch.optim.Adam(generator.parameters(), lr=config.lr_g, **adam)  # type: ignore[arg-type]
         self.d_adam = torch.optim.Adam(discriminator.parameters(), lr=config.lr_d, **adam)  # type: ignore[arg-type]
         self.G, self.g_optimizer = self.fabric.setup(generator, self.g_adam)
@@ -149,6 +161,15 @@ class Gan(Run):
             {"noise": self.noise, **self.generators},
             config,
         )
+
+    def anneal(self) -> None:
+        """Set the rates of the step to come."""
+        config = self.config
+        done = self.step / max(1, config.steps - 1)
+        left = 1.0 if done <= config.decay_from else max(0.05, (1 - done) / (1 - config.decay_from))
+        for adam, rate in ((self.d_adam, config.lr_d), (self.g_adam, config.lr_g)):
+            for group in adam.param_groups:
+                group["lr"] = rate * left
 
     def latent(self, n: int) -> Tensor:
         """Noise for n examples of the global batch, N(0, I): this process's share of it, (N, Z)."""
@@ -200,24 +221,33 @@ def update_discriminator(
     game: Game,
     optimizer: torch.optim.Optimizer,
     fake: Tensor | None = None,
-    penalty: Callable[[nn.Module, Tensor, Tensor], Tensor] | None = None,
+    penalty: Penalty | None = None,
+    project: Projection | None = None,
+    mixed: bool = False,
     backward: Callable[[Tensor], None] = Tensor.backward,
     label: str = "the discriminator",
 ) -> Turn:
     """One step of D; G stays as it is and receives no gradient.
 
-    `penalty(D, real, fake)` is added to the loss: a gradient penalty, or a term for real data with a wrong condition.
+    `penalty(D, real, fake, *conditions)` is added to the loss: a gradient penalty, or a term for real data with a wrong
+    condition. `project(D)` follows the step: it may clip the weights. `mixed`: as in `GanConfig`.
     `fake`: fakes to use instead of G(z); D's step never reaches G through them.
     """
     if fake is None:
         with torch.no_grad():
             fake = G(z, *conditions)
     fake = fake.detach()
-    on_real, on_fake = D(real, *conditions), D(fake, *conditions)
+    if mixed:
+        on_real, on_fake = D(torch.cat([real, fake]), *(torch.cat([c, c]) for c in conditions)).split(len(real))
+    else:
+        on_real, on_fake = D(real, *conditions), D(fake, *conditions)
     loss = game.d(on_real, on_fake)
     if penalty is not None:
-        loss = loss + penalty(D, real, fake)
+        loss = loss + penalty(D, real, fake, *conditions)
     norm = descend_once(loss, optimizer, label=label, backward=backward)
+    if project is not None:
+        with torch.no_grad():
+            project(D)
     opinions = [game.opinion(score.detach()).mean() for score in (on_real, on_fake)]
     return Turn(loss.detach(), norm, *opinions)
 
@@ -249,7 +279,8 @@ def train_gan(
     batches: Callable[[int], Batch],
     *,
     measure: Callable[[Gan], float] | None = None,
-    penalty: Callable[[nn.Module, Tensor, Tensor], Tensor] | None = None,
+    penalty: Penalty | None = None,
+    project: Projection | None = None,
 ) -> Iterator[GanRecord]:
     """Move `gan` on to `config.steps` steps; yield a record after each.
 
@@ -261,6 +292,7 @@ def train_gan(
     play = {"game": gan.game, "backward": gan.fabric.backward}
     while gan.step < config.steps:
         step = gan.step
+        gan.anneal()
         with gan.turn():
             for k in range(config.d_steps):
                 batch = batches(step * config.d_steps + k)
@@ -270,7 +302,7 @@ def train_gan(
                 shared = None if config.fresh_noise or k < config.d_steps - 1 else gan.G(z, *conditions)
                 d = update_discriminator(
                     gan.D, gan.G, real, z, *conditions, optimizer=gan.d_optimizer, fake=shared, penalty=penalty,
-                    label=f"step {step}, the discriminator", **play,
+                    project=project, mixed=config.mixed, label=f"step {step}, the discriminator", **play,
                 )  # fmt: skip
             g = update_generator(
                 gan.G, gan.D, gan.latent(n) if config.fresh_noise else z, *conditions, optimizer=gan.g_optimizer,

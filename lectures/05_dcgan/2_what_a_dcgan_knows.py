@@ -51,7 +51,7 @@ from torch import Tensor, nn
 from coursekit import oracles
 from coursekit.datasets.digits import real_digits
 from coursekit.datasets.worlds import world
-from coursekit.metrics.sets import memorisation, nearest
+from coursekit.metrics.sets import frechet_distance, memorisation, nearest
 from coursekit.models.dcgan import Discriminator, load_generator
 from coursekit.plots import PALETTE, figure, picture, pictures, show, use_style
 from coursekit.runtime import generator, seeded
@@ -161,7 +161,7 @@ for name, x in {"generated": fakes, "fresh renders": fresh_faces, "training pict
 #
 # Our faces have no gender, so long and short hair stand in for it:
 #
-# $$\bar z_{\text{smiling, long}}-\bar z_{\text{neutral, long}}+\bar z_{\text{neutral, short}}\;\to\;\text{smiling, short?}$$
+# $$\bar z_{\text{glasses, short}}-\bar z_{\text{no glasses, short}}+\bar z_{\text{no glasses, long}}\;\to\;\text{glasses, long?}$$
 #
 # To find codes of each kind we draw 12,000 and let the oracle sort them.
 
@@ -186,35 +186,58 @@ def reads(x: Tensor, **wanted: str) -> Tensor:
 
 
 TASKS = {
-    "smile": (dict(smile="smiling", cut="long"), dict(smile="neutral", cut="long"), dict(smile="neutral", cut="short"), dict(smile="smiling", cut="short")),
     "glasses": (dict(glasses="glasses", cut="short"), dict(glasses="none", cut="short"), dict(glasses="none", cut="long"), dict(glasses="glasses", cut="long")),
-}
+    "haircut": (dict(cut="long", light="right"), dict(cut="short", light="right"), dict(cut="short", light="left"), dict(cut="long", light="left")),
+    "smile": (dict(smile="smiling", cut="long"), dict(smile="neutral", cut="long"), dict(smile="neutral", cut="short"), dict(smile="smiling", cut="short")),
+}  # fmt: skip
+"""Task -> what A, B and C show, and what A - B + C is to show."""
 
 
 # %% tags=["covers:G-14"]
-def repeats(task: str, average: int, *, times: int = 50, seed: int = 30) -> tuple[Tensor, Tensor]:
+def repeats(task: str, average: int, *, times: int = 200, seed: int = 30) -> tuple[Tensor, Tensor]:
     """A - B + C of mean codes, (times, Z), and the same sum of mean pictures, (times, C, H, W)."""
     *terms, _ = TASKS[task]
     own, total_z, total_x = generator(seed), 0.0, 0.0
-    for sign, wanted in zip((1, -1, 1), terms):
+    for plus, wanted in zip((1, -1, 1), terms):
         rows = with_attributes(**wanted)
         chosen = codes[rows[torch.randint(len(rows), (times, average), generator=own)]]
-        total_z = total_z + sign * chosen.mean(1)
-        total_x = total_x + sign * draw(G, chosen.flatten(0, 1)).unflatten(0, (times, average)).mean(1)
+        total_z = total_z + plus * chosen.mean(1)
+        total_x = total_x + plus * draw(G, chosen.flatten(0, 1)).unflatten(0, (times, average)).mean(1)
     return total_z, total_x.clamp(-1, 1)
 
 
+def share(x: Tensor, task: str) -> float:
+    return reads(x, **TASKS[task][3]).float().mean().item()
+
+
 success = {}
-for task, (*_, goal) in TASKS.items():
+for task in TASKS:
     for average in (1, 3):
         z_sum, x_sum = repeats(task, average)
-        success[task, average] = reads(draw(G, z_sum), **goal).float().mean().item(), reads(x_sum, **goal).float().mean().item()
-        print(f"{task:8} mean of {average}: arithmetic on codes {success[task, average][0]:4.0%}, on pixels {success[task, average][1]:4.0%}   (50 repeats)")
-assert all(success[task, 3][0] >= 0.7 for task in TASKS)
-assert all(success[task, 3][0] > max(success[task, 1][0], success[task, 3][1]) for task in TASKS)
+        success[task, average] = share(draw(G, z_sum), task)
+        print(f"{task:8} mean of {average}: the oracle reads the goal from {success[task, average]:4.0%} of 200 sums of codes "
+              f"and from {share(x_sum, task):4.0%} of the same sums of pixels")  # fmt: skip
+assert all(success[task, 3] > success[task, 1] for task in TASKS)
+assert success["glasses", 3] >= 0.7 and success["haircut", 3] >= 0.7
+
+# %% [markdown]
+# Averages of three beat single faces in every task. The smile is hard: a mouth is five pixels wide at this size, and the generator itself
+# is often undecided about it (the oracle reads a clear mood from few of its faces).
+#
+# And pixels? The oracle reads the goal from sums of pixels even *more* often: our faces are all in the same place, so a pile of
+# transparencies contains all that was put on it. But does it look like a face? Compare the sums with fresh renders of the goal.
+
+# %% tags=["covers:G-14"]
+goal_labels = faces.sample(20_000, generator=generator(31))
+goal_labels = goal_labels[(goal_labels[:, COLUMN["glasses"]] == 1) & (goal_labels[:, COLUMN["cut"]] == 1)]
+renders_of_goal = reader.features(faces.render(goal_labels, generator=generator(32), size=32))
+z_sum, x_sum = repeats("glasses", 3)
+far = {name: frechet_distance(renders_of_goal, reader.features(x)) for name, x in {"codes": draw(G, z_sum), "pixels": x_sum}.items()}
+print("Frechet distance to renders of long-haired faces with glasses: " + ", ".join(f"sums of {k} {v:.1f}" for k, v in far.items()))
+assert far["codes"] < far["pixels"]
 
 # %%
-z_sum, x_sum = repeats("smile", 3, times=12)
+z_sum, x_sum = repeats("glasses", 3, times=12)
 show(pictures(torch.cat([draw(G, z_sum), x_sum]), cols=12, width=8), alt="Upper row: twelve clean faces made by arithmetic on codes. Lower row: the same arithmetic on pixels gives blurred ghosts.")
 
 # %% [markdown]
@@ -226,12 +249,11 @@ show(pictures(torch.cat([draw(G, z_sum), x_sum]), cols=12, width=8), alt="Upper 
 # force and see how much of the gain that explains.
 
 # %% tags=["covers:G-14"]
-z_single, _ = repeats("smile", 1)
-z_triple, _ = repeats("smile", 3)
+z_single, _ = repeats("glasses", 1)
+z_triple, _ = repeats("glasses", 3)
 back = z_single / z_single.norm(dim=1, keepdim=True) * math.sqrt(Z)
-goal = TASKS["smile"][3]
 print(f"radius: shell {math.sqrt(Z):.1f}, single codes {z_single.norm(dim=1).mean():.1f}, means of three {z_triple.norm(dim=1).mean():.1f}")
-print("success: " + ", ".join(f"{name} {reads(draw(G, z), **goal).float().mean():.0%}" for name, z in
+print("success: " + ", ".join(f"{name} {share(draw(G, z), "glasses"):.0%}" for name, z in
       {"single codes": z_single, "single codes put back on the shell": back, "means of three": z_triple}.items()))
 
 # %% [markdown]

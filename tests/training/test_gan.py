@@ -97,6 +97,14 @@ def test_shared_fakes_move_both_networks_as_the_two_equations_say() -> None:
             torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
 
 
+def test_rates_fall_to_a_twentieth_after_their_share_of_the_steps() -> None:
+    gan = Gan(*points(), GanConfig(steps=11, latent=4, lr_d=0.01, lr_g=0.02, decay_from=0.5))
+    rates = [(gan.d_adam.param_groups[0]["lr"], gan.g_adam.param_groups[0]["lr"]) for _ in train_gan(gan, ring(6))]
+    shares = [1, 1, 1, 1, 1, 1, 0.8, 0.6, 0.4, 0.2, 0.05]
+    assert [d for d, _ in rates] == pytest.approx([0.01 * share for share in shares])
+    assert [g for _, g in rates] == pytest.approx([0.02 * share for share in shares])
+
+
 def test_frozen_weights_are_thawed_even_after_an_error_and_others_stay_frozen() -> None:
     net = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
     net[0].requires_grad_(False)
@@ -209,6 +217,45 @@ def test_a_penalty_trains_the_discriminator() -> None:
     )  # a critic's opinion is its score
 
 
+def test_a_projection_follows_every_step_of_the_discriminator() -> None:
+    gan, calls = gan_of_points(steps=2, d_steps=3), []
+
+    def project(D: nn.Module) -> None:
+        calls.append(gan.step)
+        for p in D.parameters():
+            p.clamp_(-0.01, 0.01)
+
+    for _ in train_gan(gan, ring(8), project=project):
+        assert max(p.abs().max().item() for p in gan.discriminator.parameters()) <= 0.01
+    assert calls == [0, 0, 0, 1, 1, 1]
+
+
+def test_a_penalty_receives_the_conditions() -> None:
+    class Deaf(nn.Linear):
+        def forward(self, x: Tensor, y: Tensor) -> Tensor:
+            return super().forward(x)
+
+    with seeded(0):
+        gan = Gan(Deaf(4, 2), Deaf(2, 1), GanConfig(steps=1, latent=4))
+    y, seen = torch.arange(5)[:, None], []
+    list(train_gan(gan, lambda k: (ring(5)(k), y), penalty=lambda D, real, fake, y: seen.append(y) or D(real, y).sum()))
+    assert len(seen) == 1 and torch.equal(seen[0], y)
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+def test_batch_norm_sees_two_batches_or_their_mixture(mixed: bool) -> None:
+    norm, seen = nn.BatchNorm1d(2), []
+    norm.register_forward_hook(lambda layer, x, y: seen.append(x[0]))
+    D, G = nn.Sequential(norm, nn.Linear(2, 1)), points()[0]
+    real = ring(6)(0)
+    update_discriminator(
+        D, G, real, Z, game=losses.HINGE, optimizer=torch.optim.SGD(D.parameters(), lr=0.1), mixed=mixed
+    )
+    fake = G(Z).detach()
+    for got, expected in zip(seen, [torch.cat([real, fake])] if mixed else [real, fake], strict=True):
+        torch.testing.assert_close(got, expected)
+
+
 @pytest.mark.parametrize("side", ["data", "generator"])
 def test_what_is_not_finite_stops_at_its_step_before_the_weights_move(side: str) -> None:
     gan = gan_of_points(steps=9)
@@ -287,7 +334,13 @@ def test_points_move_to_the_ring() -> None:
 
 @pytest.mark.parametrize(
     ("bad", "message"),
-    [({"steps": -1}, "steps"), ({"latent": 0}, "latent"), ({"d_steps": 0}, "d_steps"), ({"ema": 1.0}, "ema")],
+    [
+        ({"steps": -1}, "steps"),
+        ({"latent": 0}, "latent"),
+        ({"d_steps": 0}, "d_steps"),
+        ({"ema": 1.0}, "ema"),
+        ({"decay_from": 1.5}, "decay_from"),
+    ],
 )
 def test_a_configuration_that_makes_no_sense_is_refused(bad: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=f"GanConfig.{message}"):

@@ -196,6 +196,7 @@ Both return Python numbers. `value(x, y)` returns a scalar and is smooth; `x` (D
 """,
     answers=("growth", "largest_rate"),
     draw=_draw_convergence,
+    draws=1,
     parts=(
         Part(name="growth", points=1.5, tests="growth in x y and in a game of five variables", probe=_growths),
         Part(name="largest rate", points=1.0, tests="largest rate of a game that converges", probe=_rates),

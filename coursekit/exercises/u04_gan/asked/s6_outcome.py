@@ -27,11 +27,10 @@ class RingGenerator(nn.Module):
         super().__init__()
         with torch.random.fork_rng(devices=[]):  # the global generator stays as it was
             torch.manual_seed(seed)
-            self.body = nn.Sequential(nn.Linear(4, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU())
-            self.head = nn.Linear(64, 2)
+            self.first, self.second, self.head = nn.Linear(4, 64), nn.Linear(64, 64), nn.Linear(64, 2)
 
     def forward(self, z: Tensor) -> Tensor:
-        return self.head(self.body(z))
+        return self.head(torch.relu(self.second(torch.relu(self.first(z)))))
 
 
 class RingDiscriminator(nn.Module):
@@ -82,10 +81,10 @@ def kept_weights(path: str, train: Callable, seed: int = 0) -> dict:
 
 
 _SHAPES = {
-    "body.0.weight": (64, 4),
-    "body.0.bias": (64,),
-    "body.2.weight": (64, 64),
-    "body.2.bias": (64,),
+    "first.weight": (64, 4),
+    "first.bias": (64,),
+    "second.weight": (64, 64),
+    "second.bias": (64,),
     "head.weight": (2, 64),
     "head.bias": (2,),
 }

@@ -162,7 +162,7 @@ MINIBATCH_FEATURES = Key(
         Mistake(
             "closeness is detached",
             "No gradient reaches h through the closeness, so that the generator never learns to spread out.",
-            _minibatch_wrong(given=torch.Tensor.detach),
+            _minibatch_wrong(given=lambda h: h.detach()),
         ),
     ),
     alternatives={

@@ -71,10 +71,10 @@ def stairs(
             unit = 40 + 2 * axis + (sign < 0)
             W_1[unit, reads[1 + axis]], W_2[unit, unit], head[axis, unit] = sign, 1.0, sign * blur
     made = {
-        "body.0.weight": W_1,
-        "body.0.bias": b_1,
-        "body.2.weight": W_2,
-        "body.2.bias": torch.zeros(64),
+        "first.weight": W_1,
+        "first.bias": b_1,
+        "second.weight": W_2,
+        "second.bias": torch.zeros(64),
         "head.weight": head,
         "head.bias": target[0],
     }
@@ -91,7 +91,7 @@ def _law_says(name: str) -> str:
 
 
 _WRONG: dict[str, Weights] = {
-    "other names": {name.replace("body.", "net."): tensor for name, tensor in stairs().items()},
+    "other names": {f"net.{name}": tensor for name, tensor in stairs().items()},
     "other shapes": {name: tensor[..., :32] if name == "head.weight" else tensor for name, tensor in stairs().items()},
     "not finite": {name: tensor * math.nan for name, tensor in stairs().items()},
     "one point": {name: tensor * (name == "head.bias") for name, tensor in stairs().items()},

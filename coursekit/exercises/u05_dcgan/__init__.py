@@ -1,0 +1,1 @@
+"""Unit 05, DCGAN and larger generators: `asked` and `known`."""
