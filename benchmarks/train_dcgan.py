@@ -35,11 +35,14 @@ class Job(NamedTuple):
     recipe: Recipe = KIT
 
 
+PAPER = dataclasses.replace(KIT, fine=0)
+"""Without maps at full size, as the paper's networks."""
+
 JOBS = {
-    "birds64": Job("birds", 64, 3_000),
+    "birds64": Job("birds", 64, 3_000, PAPER),
     "faces32": Job("faces", 32, 12_000),
-    "rooms32": Job("rooms", 32, 4_000, dataclasses.replace(KIT, g_width=48, fine=0)),
-    "digits32": Job("digits", 32, 3_000),
+    "rooms32": Job("rooms", 32, 4_000, dataclasses.replace(PAPER, g_width=48)),
+    "digits32": Job("digits", 32, 3_000, PAPER),
 }
 
 

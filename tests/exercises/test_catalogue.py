@@ -64,6 +64,17 @@ def test_unit_02_has_what_the_course_promises():
     assert sum(q.slip for q in catalogue.questions(unit_02)) >= 2
 
 
+def test_unit_04_has_what_the_course_promises():
+    unit_04 = UNITS[3]
+    assert len(catalogue.questions(unit_04)) >= 16
+    assert sum(q.slip for q in catalogue.questions(unit_04)) >= 4
+    assert any(q.file for q in catalogue.questions(unit_04))  # a generator that is handed over as weights
+
+
+def test_unit_05_has_what_the_course_promises():
+    assert len(catalogue.questions(UNITS[4])) >= 12
+
+
 def test_checks_give_the_same_verdict_in_any_order():
     keys = KEYS[:6]
     answers = {key.question.id: solution_answer(key) for key in keys}
