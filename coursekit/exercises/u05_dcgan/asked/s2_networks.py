@@ -348,8 +348,11 @@ def _discriminator_sizes(answer: Any, inputs: Inputs) -> Findings:
 
 
 def _discriminator_blocks(answer: Any, inputs: Inputs) -> Findings:
-    net = fill(answer(2, 2), inputs["seed"])
-    out, through, normed = _run(net, inputs["x"], _DOWN)
+    for k in range(20):  # until the logits have both signs: among positive ones a rectifier does not show
+        net = fill(answer(2, 2), inputs["seed"] + k)
+        out, through, normed = _run(net, inputs["x"], _DOWN)
+        if len(through) and through[-1].outlet.min() < 0 < through[-1].outlet.max():
+            break
     (out.square().sum() + out.sum()).backward()
     found = _blocks(out.detach(), through, normed, lambda a: F.leaky_relu(a, 0.2), lambda a: a) | _separate(net, _DOWN)
     before, after = through[-1].outlet.flatten(), out.detach().flatten()

@@ -21,13 +21,18 @@ def _draw_circle(rng: Rng) -> Inputs:
     a, b = rng.normal(N, Z), rng.normal(N, Z) * torch.tensor([[2.0], [0.7], [1.4]], dtype=rng.dtype)
     mixed = b.clone()
     # Parallel to the bit where the factor is a power of two, and nearly so.
-    mixed[1] = 2 * a[1]
+    # Along an axis the cosine is 1 to the bit in any arithmetic; elsewhere it may miss 1 by a rounding error.
+    level = a.clone()
+    level[1] = 0.0
+    level[1, rng.integer(0, Z - 1)] = rng.number(1.5, 2.5)
+    mixed[1] = 2 * level[1]
     mixed[2] = 1.3 * a[2] + 1e-5 * rng.normal(Z)
     opposite = b.clone()
     opposite[1] = -1.5 * a[1]
     return {
         "a": a,
         "b": b,
+        "level": level,
         "mixed": mixed,
         "opposite": opposite,
         "t": torch.tensor([0.0, 0.3, 0.55, 0.8, 1.0], dtype=rng.dtype),
@@ -45,7 +50,7 @@ def _circle_length(answer: Any, inputs: Inputs) -> Findings:
 
 
 def _circle_parallel(answer: Any, inputs: Inputs) -> Findings:
-    return {"points, two of three pairs parallel": answer(inputs["a"], inputs["mixed"], inputs["t"])}
+    return {"points, two of three pairs parallel": answer(inputs["level"], inputs["mixed"], inputs["t"])}
 
 
 def _circle_opposite(answer: Any, inputs: Inputs) -> Findings:

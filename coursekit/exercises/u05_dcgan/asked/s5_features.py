@@ -26,7 +26,8 @@ def _draw_stacks(rng: Rng) -> Inputs:
         "cases": [
             [width * (2**layers - 1) * grid**2, grid],
             [9 * rng.integer(10, 40), 3],
-            [64 * rng.integer(100, 200) + 1, 2],
+            # No multiple of the grid, but the whole part of the quotient has stacks of two and of three.
+            [64 * 21 * rng.integer(5, 10) + 1, 2],
         ]
     }
 
