@@ -19,8 +19,11 @@ from torch import Tensor, nn
 from coursekit import losses
 from coursekit.datasets import birds
 from coursekit.models.captioner import Captioner
+from coursekit.models.class_conditional import ClassDiscriminator, ClassGenerator
 from coursekit.models.classifier import Classifier
+from coursekit.models.dcgan import Discriminator, Generator
 from coursekit.models.language import LanguageModel
+from coursekit.models.points import PointCritic, PointGenerator
 from coursekit.runtime import fabric, generator, precision, seeded
 from coursekit.training.classify import Learner, LearnerConfig, train_classifier
 from coursekit.training.gan import Gan, GanConfig, train_gan
@@ -51,6 +54,7 @@ def close(on_cpu: Tensor, on_cuda: Tensor, tolerance: float) -> None:
     assert off <= tolerance, f"off by {off:.2e} of the largest, allowed {tolerance}"
 
 
+Z = torch.randn(5, 64, generator=generator(4))
 IDS = torch.randint(11, (5, 7), generator=generator(0))
 BIRDS = birds.render(birds.sample(5, generator=generator(1)), generator=generator(2))
 MODELS: dict[str, tuple[Callable[[], nn.Module], tuple[Tensor, ...]]] = {
@@ -58,6 +62,13 @@ MODELS: dict[str, tuple[Callable[[], nn.Module], tuple[Tensor, ...]]] = {
     "captioner with attention": (lambda: Captioner(11, attention=True), (BIRDS, IDS)),
     "language model": (lambda: LanguageModel(11, layers=2), (IDS,)),
     "classifier": (lambda: Classifier(["a", "b", "c"], widths=(8, 16, 32)), (BIRDS,)),
+    "DCGAN generator": (lambda: Generator(latent=64, width=8, fine=6), (Z,)),
+    "DCGAN discriminator": (lambda: Discriminator(width=8), (BIRDS,)),
+    "DCGAN discriminator with spectral norm": (lambda: Discriminator(width=8, norm="spectral", fine=6), (BIRDS,)),
+    "point generator": (lambda: PointGenerator(latent=64), (Z,)),
+    "point critic": (lambda: PointCritic(statistic=True), (Z[:, :2],)),
+    "class-conditional generator": (lambda: ClassGenerator(classes=3, width=8), (Z, IDS[:, 0] % 3)),
+    "class-conditional discriminator": (lambda: ClassDiscriminator(classes=3, channels=3, width=8), (BIRDS, IDS[:, 0] % 3)),
 }
 
 
