@@ -9,8 +9,10 @@ import importlib
 import inspect
 import math
 import re
+import symtable
 import textwrap
 import types
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -52,7 +54,7 @@ def _express(value: Any, pieces: dict[str, str]) -> str:
         return "{" + ", ".join(f"{k!r}: {_express(v, pieces)}" for k, v in value.items()) + "}"
     if isinstance(value, list | tuple):
         inner_text = ", ".join(_express(v, pieces) for v in value)
-        return f"[{inner_text}]" if isinstance(value, list) else f"({inner_text},)"
+        return f"[{inner_text}]" if isinstance(value, list) else f"({inner_text},)" if value else "()"
     if isinstance(value, types.ModuleType):
         pieces.setdefault(f"import {value.__name__}", f"import {value.__name__}")
         return value.__name__
@@ -87,7 +89,7 @@ def _function(function: types.FunctionType, pieces: dict[str, str]) -> str:
         return function.__name__
     if function.__name__ == "<lambda>":
         text = _lambda_source(function)
-        _needs(function, ast.parse(text, mode="eval"), pieces)
+        _needs(function, text, pieces)
         return f"({text})"
     return _definition(function.__name__, function, pieces)
 
@@ -97,17 +99,18 @@ def _definition(name: str, item: Any, pieces: dict[str, str]) -> str:
         return name
     text = textwrap.dedent(inspect.getsource(item))
     pieces[name] = ""  # holds the place: a recursive function needs itself
-    _needs(item, ast.parse(text), pieces)
+    _needs(item, text, pieces)
     pieces[name] = pieces.pop(name) or text.rstrip()
     return name
 
 
-def _needs(item: Any, tree: ast.AST, pieces: dict[str, str]) -> None:
-    """Add what the names in `tree` stand for, unless a notebook has it anyway."""
+def _needs(item: Any, text: str, pieces: dict[str, str]) -> None:
+    """Add what the free names in `text`, the item's source, stand for, unless a notebook has it anyway."""
     scope = dict(vars(inspect.getmodule(item)))  # type: ignore[arg-type]
-    if isinstance(item, types.FunctionType) and item.__closure__:
-        scope |= {name: cell.cell_contents for name, cell in zip(item.__code__.co_freevars, item.__closure__)}
-    for name in _free_names(tree):
+    written = inspect.unwrap(item)  # a decorator such as torch.no_grad() has a closure of its own
+    if isinstance(written, types.FunctionType) and written.__closure__:
+        scope |= {name: cell.cell_contents for name, cell in zip(written.__code__.co_freevars, written.__closure__)}
+    for name in _free_names(text):
         if name in PROVIDED or name in pieces or name not in scope or hasattr(builtins, name):
             continue
         value = scope[name]
@@ -122,8 +125,15 @@ def _needs(item: Any, tree: ast.AST, pieces: dict[str, str]) -> None:
             pieces[name] = f"{name} = {_express(value, pieces)}"
 
 
-def _free_names(tree: ast.AST) -> list[str]:
-    return list(dict.fromkeys(node.id for node in ast.walk(tree) if isinstance(node, ast.Name)))
+def _free_names(text: str) -> list[str]:
+    """Names that a piece of source takes from outside: not its parameters, nor what it assigns itself."""
+
+    def walk(table: symtable.SymbolTable) -> Iterator[str]:
+        yield from (symbol.get_name() for symbol in table.get_symbols() if symbol.is_global() and symbol.is_referenced())
+        for child in table.get_children():
+            yield from walk(child)
+
+    return list(dict.fromkeys(walk(symtable.symtable(text, "a catalogue", "exec"))))
 
 
 def _is_typing(value: Any) -> bool:

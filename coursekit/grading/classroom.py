@@ -198,7 +198,7 @@ class _Room:
         for identifier, answer in answers.items():
             key = self.keys[identifier]
             if key.question.file and _is_weights(answer):  # trained weights come in their file, beside the code
-                files[key.question.file] = safetensors.torch.save(answer)
+                files[key.question.file] = safetensors.torch.save({name: value.contiguous() for name, value in answer.items()})
                 answer = None
             nb.cells[_index(nb, answer_cell(identifier))].source = _code(key, answer)
         change(nb)

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from coursekit.errors import ExerciseError
+from coursekit.exercises import catalogue
 from coursekit.exercises.audit import all_keys
 from coursekit.exercises.source import as_code
 
@@ -33,3 +35,27 @@ def test_every_mistake_and_alternative_can_be_written(key) -> None:
     for answer in [*(mistake.answer for mistake in key.mistakes), *key.alternatives.values()]:
         for name, value in (answer if isinstance(answer, dict) else {key.question.answers[0]: answer}).items():
             compile(as_code(value, name), key.question.id, "exec")
+
+
+def test_a_parameter_is_not_taken_for_the_function_of_its_name() -> None:
+    """`generator_step` has a parameter called as the other answer is: that answer must not come along with it."""
+    key = catalogue.key("04.generator_step")
+    assert key is not None
+    text = as_code(key.solution[1], "generator_step")
+    assert "feedback" in text and "def feedback" not in text
+
+
+def test_what_a_decorated_closure_uses_comes_along() -> None:
+    """torch.no_grad() wraps a function in one with a closure of its own."""
+    key = catalogue.key("05.init_weights")
+    assert key is not None
+    text = as_code(key.mistakes[0].answer, "init_weights")
+    names: dict[str, object] = {"torch": torch, "nn": nn, "Tensor": torch.Tensor}
+    exec("from __future__ import annotations\n" + text, names)
+    net = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
+    names["init_weights"](net, 0.02, torch.Generator().manual_seed(0))  # type: ignore[operator]
+    assert net[0].weight.std() < 0.05
+
+
+def test_an_empty_tuple_is_written() -> None:
+    assert eval(as_code((), "x").removeprefix("x = ")) == ()

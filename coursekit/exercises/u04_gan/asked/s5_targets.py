@@ -206,7 +206,7 @@ minus it to 1, but its logarithm is an ordinary number.
 
 def _draw_spectral(rng: Rng) -> Inputs:
     u = rng.normal(4)
-    return {"W": rng.normal(4, 6, scale=0.8), "kernel": rng.normal(4, 2, 3, 2, scale=0.5), "u": u / u.norm()}
+    return {"W": rng.normal(4, 6, scale=2.0), "kernel": rng.normal(4, 2, 3, 2, scale=0.5), "u": u / u.norm()}
 
 
 def _spectral_step(name: str) -> Callable[[Any, Inputs], Findings]:
