@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +136,14 @@ def test_an_interrupt_in_the_middle_of_a_step_leaves_the_last_good_file(tmp_path
     assert resume(again, tmp_path / "run") == 5
     rest = list(train_gan(again, again.drawn))
     assert rest == list(train_gan(straight, straight.drawn))[5:] and equal(everything(again), everything(straight))
+
+
+@pytest.fixture(autouse=True)
+def interrupts_arrive() -> Iterator[None]:
+    """A shell starts what it puts in the background with interrupts ignored, and children inherit that."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def test_an_interrupt_waits_for_the_end_of_the_step(tmp_path: Path) -> None:
