@@ -54,6 +54,19 @@ def plain(value: Any) -> Any:
     return f"<a {type(value).__name__}>"
 
 
+def opaque(evidence: list[Evidence]) -> list[str]:
+    """Where evidence holds a string in place of a value that `plain` cannot carry: any other such value would equal it."""
+    found = {
+        f"{part}: {name} is {value}"
+        for draw in evidence
+        for part, findings in draw.items()
+        for name, whole in findings.items()
+        for value in (whole if isinstance(whole, list) else [whole])
+        if isinstance(value, str) and value.startswith("<a ")
+    }
+    return sorted(found)
+
+
 def _plain_tensor(value: Tensor) -> Any:
     if value.dtype not in _DTYPES or value.layout is not torch.strided:
         return f"<a tensor of {value.dtype}, {value.layout}>"

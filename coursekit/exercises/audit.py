@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from coursekit.checks.declare import Key
-from coursekit.checks.engine import gather
+from coursekit.checks.engine import gather, opaque
 from coursekit.checks.isolate import quiet
 from coursekit.checks.judge import LiveExpectation, Verdict, judge
 from coursekit.exercises import catalogue
@@ -51,9 +51,11 @@ def audit_exercise(key: Key, *, seeds: Sequence[int] = SEEDS, counts: Iterable[i
     wrong: dict[str, list[str]] = {mistake.name: [] for mistake in key.mistakes}
     failed: dict[str, list[str]] = {name: [] for name in rights}
     worth: dict[str, set[float]] = {mistake.name: set() for mistake in key.mistakes}
+    unread: set[str] = set()
     for seed, dtype, count in _conditions(seeds, tuple(counts)):
         with threads(count), quiet():
             expectation = LiveExpectation(key, seed, dtype)
+            unread.update(opaque(expectation.expected))
             where = f"seed {seed}, {str(dtype).removeprefix('torch.')}, {count} threads"
             for name, answer in rights.items():
                 verdict = _verdict(key, answer, expectation)
@@ -73,6 +75,7 @@ def audit_exercise(key: Key, *, seeds: Sequence[int] = SEEDS, counts: Iterable[i
     for name, faults in {**wrong, **failed}.items():
         if faults:
             row.faults.append(f"{name}: {faults[0]} ({len(faults)} times)")
+    row.faults += [f"the reference's evidence, {place}: a probe must return plain data" for place in sorted(unread)]
     for name, earned in worth.items():
         if len(earned) > 1:
             row.faults.append(f"{name}: earns {sorted(earned)}, depending on the draw; one answer must have one score")

@@ -4,7 +4,8 @@ Shapes: noise z (N, Z), pictures (N, C, size, size) in [-1, 1], scores (N,); siz
 feature maps at half the size; each further halving doubles them.
 
 The paper goes from `width` maps at half the size to the picture in one step. `fine` > 0 puts that many maps at full size in
-between, in both networks: for a third more computing the grain goes, and small parts come out.
+between, in both networks: the grain goes and small parts come out, for about two thirds more computing (61 ms a step of 32 birds
+against 37 at width 32, on one core).
 """
 
 from __future__ import annotations

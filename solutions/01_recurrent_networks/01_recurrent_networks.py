@@ -1452,7 +1452,7 @@ check("01.sampler", next_probabilities, sample_tokens)
 #
 # *What the check looks at*
 #
-# - names, shapes and finite numbers of the six tensors: 0.5 points
+# - names, shapes and finite numbers of the 6 tensors: 0.5 points
 # - accuracy over steps 1 to 10, at least 0.99: 1 point
 # - accuracy over steps 31 to 40, at least 0.97: 1.5 points
 #
@@ -1493,7 +1493,7 @@ def odd_so_far(n: int, length: int, generator: torch.Generator) -> tuple:
     return (2.0 * ups - 1.0)[..., None], (ups.cumsum(1) % 2).float()
 
 
-def load_or_train(path: str, train: Callable, seed: int = 0) -> dict:
+def load_or_train(path: str, train: Callable, seed: int = 0) -> dict:  # type: ignore[type-arg]
     """The tensors in the file, or where there is none those that train(seed) returns, which are then kept in the file."""
     import os
     import time

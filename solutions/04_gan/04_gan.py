@@ -1305,7 +1305,7 @@ check("04.spectral_weight", spectral_weight)
 #
 # *What the check looks at*
 #
-# - names, shapes and finite numbers of the six tensors: 0.5 points
+# - names, shapes and finite numbers of the 6 tensors: 0.5 points
 # - at least 7 of 8 modes, each with a share of at least 2 %: 1.5 points
 # - at least 80 % good samples: 1 point
 # - good samples differ: at least 0.3 sigma from their modes: 0.5 points
@@ -1367,7 +1367,7 @@ def update(optimizer, loss: Tensor) -> None:
     optimizer.step()
 
 
-def kept_weights(path: str, train: Callable, seed: int = 0) -> dict:
+def load_or_train(path: str, train: Callable, seed: int = 0) -> dict:  # type: ignore[type-arg]
     """The tensors in the file, or where there is none those that train(seed) returns, which are then kept in the file."""
     import os
     import time
@@ -1380,7 +1380,7 @@ def kept_weights(path: str, train: Callable, seed: int = 0) -> dict:
     start = time.perf_counter()
     weights = train(seed)
     if not isinstance(weights, dict):
-        raise TypeError(f"the training returned a {type(weights).__name__}, expected a dictionary: G.state_dict().")
+        raise TypeError(f"the training returned a {type(weights).__name__}, expected a dictionary: net.state_dict().")
     save_file({name: tensor.detach().contiguous() for name, tensor in weights.items()}, path + ".part")
     os.replace(path + ".part", path)  # all or nothing: a run that is stopped leaves no half file
     print(f"{path}: trained in {time.perf_counter() - start:.0f} s, and kept.")
@@ -1409,7 +1409,7 @@ def train_ring(seed: int) -> dict:
 
 # %% nbgrader={"grade": false, "grade_id": "run-ring_generator", "locked": true, "schema_version": 3, "solution": false, "task": false} tags=["nbval-ignore-output"]
 try:
-    ring_weights = kept_weights("ring.safetensors", train_ring)
+    ring_weights = load_or_train("ring.safetensors", train_ring)
 except NotImplementedError:
     ring_weights = None  # not started
 

@@ -9,11 +9,12 @@ import pytest
 import torch
 
 from coursekit.checks.declare import Key, Law, Mistake, Part, Question
-from coursekit.checks.engine import CHANGED, RAISED, gather, plain
+from coursekit.checks.engine import CHANGED, RAISED, gather, opaque, plain
 from coursekit.checks.isolate import isolated, quiet
 from coursekit.checks.judge import LiveExpectation, judge
 from coursekit.checks.score import Score, as_html
 from coursekit.errors import ExerciseError
+from coursekit.exercises.audit import audit_exercise
 
 
 def question(**changes):
@@ -207,3 +208,19 @@ def test_what_student_code_says_is_escaped():
 def test_wrong_number_of_answers_is_a_clear_error():
     with pytest.raises(ExerciseError, match="expected 1: double"):
         question().answer([1, 2])
+
+
+def test_what_plain_cannot_carry_is_found_in_evidence_and_by_the_audit() -> None:
+    """Two different dictionaries become one string: a probe that returns one would let every answer pass."""
+    parts = (
+        Part(name="p", points=1, tests="t", probe=lambda f, i: {"y": {"z": f(i["x"])}, "w": [1.0, object()], "v": 1.0}),
+    )
+
+    def double(x):
+        return 2 * x
+
+    wrong = (Mistake("squared", "Add.", lambda x: x * x),)
+    made = Key(question=question(parts=parts), solution=(double,), reference=double, source="", mistakes=wrong, alternatives={})
+    assert opaque(LiveExpectation(made, seed=1).expected) == ["p: w is <a object>", "p: y is <a dict>"]
+    assert opaque(LiveExpectation(key(), seed=1).expected) == []
+    assert [fault for fault in audit_exercise(made, seeds=(1,)).faults if "plain data" in fault]

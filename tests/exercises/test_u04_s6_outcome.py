@@ -59,14 +59,14 @@ def test_the_solutions_training_passes(tmp_path: Path, capsys: pytest.CaptureFix
     """One of the 20 seeds of which all passed when this was written; about 7 seconds of one core."""
     state = torch.random.get_rng_state()
     path = str(tmp_path / "ring.safetensors")
-    weights = asked.kept_weights(path, known.train_ring)
+    weights = asked.load_or_train(path, known.train_ring)
     assert verdict(weights).passed
     assert torch.equal(torch.random.get_rng_state(), state)
 
     def never(seed: int) -> dict[str, Tensor]:
         raise AssertionError("trained although there was a file")
 
-    again = asked.kept_weights(path, never)
+    again = asked.load_or_train(path, never)
     assert all(torch.equal(again[name], tensor) for name, tensor in weights.items()) and again.keys() == weights.keys()
     assert [line.split(":")[1].split()[0] for line in capsys.readouterr().out.splitlines()] == ["trained", "loaded."]
 
@@ -75,8 +75,8 @@ def test_what_is_not_begun_or_not_a_dictionary() -> None:
     assert verdict(None).status == "not started"
     handed = verdict(asked.RingGenerator())
     assert handed.earned == 0 and "state_dict" in handed.parts[0].said
-    with pytest.raises(TypeError, match=r"returned a RingGenerator, expected a dictionary: G\.state_dict\(\)"):
-        asked.kept_weights("nowhere.safetensors", asked.RingGenerator)
+    with pytest.raises(TypeError, match=r"returned a RingGenerator, expected a dictionary: net\.state_dict\(\)"):
+        asked.load_or_train("nowhere.safetensors", asked.RingGenerator)
     assert not Path("nowhere.safetensors").exists()
 
 

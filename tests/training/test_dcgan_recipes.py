@@ -51,7 +51,11 @@ def test_batches_are_renders_each_epoch_in_a_new_order() -> None:
 
 @pytest.mark.parametrize("name", ["birds64", "faces32", "rooms32", "digits32"])
 def test_shipped_generators_draw_what_the_oracle_can_read(name: str) -> None:
-    """Variety and sense in one: every value of every attribute is read from at least a quarter of its share."""
+    """Variety and sense in one: every value of every attribute is read from at least a quarter of its share.
+
+    The least over all values, in shares, over ten other draws of noise: birds 0.31 to 0.54, faces 0.66 to 0.80, rooms 0.75 to
+    0.87, digits 0.30 to 0.54.
+    """
     data = world(name[:-2])
     G = load_generator(name)
     with torch.no_grad():

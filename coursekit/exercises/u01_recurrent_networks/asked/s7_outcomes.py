@@ -5,7 +5,7 @@ A model's numbers become words, a training loop becomes weights, and a bound bec
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from coursekit.checks.declare import Findings, Inputs, Law, ManualQuestion, Part, Question
 from coursekit.checks.draws import Rng
-from coursekit.checks.engine import CHANGED
+from coursekit.checks.weights import HandedOver, load_or_train
 
 # sampler
 
@@ -151,35 +151,7 @@ def odd_so_far(n: int, length: int, generator: torch.Generator) -> tuple:
     return (2.0 * ups - 1.0)[..., None], (ups.cumsum(1) % 2).float()
 
 
-def load_or_train(path: str, train: Callable, seed: int = 0) -> dict:
-    """The tensors in the file, or where there is none those that train(seed) returns, which are then kept in the file."""
-    import os
-    import time
-
-    from safetensors.torch import load_file, save_file
-
-    if os.path.exists(path):
-        print(f"{path}: loaded. Delete the file to train again.")
-        return load_file(path)
-    start = time.perf_counter()
-    weights = train(seed)
-    if not isinstance(weights, dict):
-        raise TypeError(f"the training returned a {type(weights).__name__}, expected a dictionary: net.state_dict().")
-    save_file({name: tensor.detach().contiguous() for name, tensor in weights.items()}, path + ".part")
-    os.replace(path + ".part", path)  # all or nothing: a run that is stopped leaves no half file
-    print(f"{path}: trained in {time.perf_counter() - start:.0f} s, and kept.")
-    return weights
-
-
-_H = 8
-_SHAPES = {
-    "gru.weight_ih_l0": (3 * _H, 1),
-    "gru.weight_hh_l0": (3 * _H, _H),
-    "gru.bias_ih_l0": (3 * _H,),
-    "gru.bias_hh_l0": (3 * _H,),
-    "head.weight": (1, _H),
-    "head.bias": (1,),
-}
+WEIGHTS = HandedOver("parity_weights", ParityNet, "ParityNet")
 _SHORT, _LONG = 10, 40
 _FRESH = 300
 ENOUGH_SHORT, ENOUGH_LONG = 0.99, 0.97
@@ -187,38 +159,11 @@ ENOUGH_SHORT, ENOUGH_LONG = 0.99, 0.97
 (median 0.9998) over steps 31 to 40. Of 20 trainings 20 passed. A training takes 1 to 1.5 s of one core."""
 
 
-def _handed_over(weights: Any, inputs: Inputs) -> Findings:
-    if weights is None:
-        raise NotImplementedError
-    if not isinstance(weights, Mapping):
-        raise TypeError(
-            f"parity_weights is a {type(weights).__name__}, expected a dictionary of tensors: return `net.state_dict()`."
-        )
-    return {str(name): tensor for name, tensor in list(weights.items())[:50]}
-
-
-def _tensors(found: Findings) -> Findings:
-    return {name: value for name, value in found.items() if name != CHANGED}
-
-
-def _named(inputs: Inputs, found: Findings) -> bool:
-    return _tensors(found).keys() == _SHAPES.keys()
-
-
-def _shaped(inputs: Inputs, found: Findings) -> bool:
-    return all(tuple(tensor.shape) == _SHAPES[name] for name, tensor in _tensors(found).items())
-
-
-def _finite(inputs: Inputs, found: Findings) -> bool:
-    return all(t.is_floating_point() and bool(torch.isfinite(t).all()) for t in _tensors(found).values())
-
-
 def _measure(inputs: Inputs, found: Findings) -> Findings:
     """What a net with these weights does on fresh sequences; runs where the judge runs."""
-    if not (_named(inputs, found) and _shaped(inputs, found) and _finite(inputs, found)):
+    net = WEIGHTS.load(found)
+    if net is None:
         return {"fits": False}
-    net = ParityNet()
-    net.load_state_dict({name: tensor.float() for name, tensor in _tensors(found).items()})
     x, y = odd_so_far(_FRESH, _LONG, torch.Generator().manual_seed(inputs["seed"]))
     twin = x.clone()
     twin[:, 0] *= -1
@@ -292,35 +237,12 @@ except NotImplementedError:
 """,
     draw=lambda rng: {"seed": rng.integer(1, 1_000_000_000)},
     parts=(
-        Part(
-            name="weights",
-            points=0.5,
-            tests="names, shapes and finite numbers of the six tensors",
-            probe=_handed_over,
-            compared=False,
-            laws=(
-                Law(
-                    "other names",
-                    "Expected are exactly the six tensors of `ParityNet().state_dict()`, under their names there.",
-                    _named,
-                ),
-                Law(
-                    "other shapes",
-                    "The tensors do not have the shapes of `ParityNet`: one layer of 8 units, one logit. Train the net as given.",
-                    _shaped,
-                ),
-                Law(
-                    "not finite",
-                    "There are weights that are not finite numbers. Lower the learning rate, or clip the gradient's norm.",
-                    _finite,
-                ),
-            ),
-        ),
+        WEIGHTS.part(points=0.5, finite="Lower the learning rate, or clip the gradient's norm."),
         Part(
             name="short",
             points=1.0,
             tests="accuracy over steps 1 to 10, at least 0.99",
-            probe=_handed_over,
+            probe=WEIGHTS.probe,
             measure=_measure,
             compared=False,
             laws=(
@@ -370,7 +292,7 @@ except NotImplementedError:
             name="long",
             points=1.5,
             tests="accuracy over steps 31 to 40, at least 0.97",
-            probe=_handed_over,
+            probe=WEIGHTS.probe,
             measure=_measure,
             compared=False,
             laws=(

@@ -6,14 +6,13 @@ A generator that leaves no mode out: weights that are measured, not code that is
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from coursekit.checks.declare import Findings, Inputs, Law, Part, Question
-from coursekit.checks.engine import CHANGED
+from coursekit.checks.weights import HandedOver, load_or_train
 from coursekit.datasets.toy2d import WORLDS
 from coursekit.metrics.modes import mode_coverage
 
@@ -60,34 +59,7 @@ def update(optimizer, loss: Tensor) -> None:
     optimizer.step()
 
 
-def kept_weights(path: str, train: Callable, seed: int = 0) -> dict:
-    """The tensors in the file, or where there is none those that train(seed) returns, which are then kept in the file."""
-    import os
-    import time
-
-    from safetensors.torch import load_file, save_file
-
-    if os.path.exists(path):
-        print(f"{path}: loaded. Delete the file to train again.")
-        return load_file(path)
-    start = time.perf_counter()
-    weights = train(seed)
-    if not isinstance(weights, dict):
-        raise TypeError(f"the training returned a {type(weights).__name__}, expected a dictionary: G.state_dict().")
-    save_file({name: tensor.detach().contiguous() for name, tensor in weights.items()}, path + ".part")
-    os.replace(path + ".part", path)  # all or nothing: a run that is stopped leaves no half file
-    print(f"{path}: trained in {time.perf_counter() - start:.0f} s, and kept.")
-    return weights
-
-
-_SHAPES = {
-    "first.weight": (64, 4),
-    "first.bias": (64,),
-    "second.weight": (64, 64),
-    "second.bias": (64,),
-    "head.weight": (2, 64),
-    "head.bias": (2,),
-}
+WEIGHTS = HandedOver("ring_weights", RingGenerator, "RingGenerator")
 _SAMPLES = 2500
 _SIGMA = 0.05
 ENOUGH_MODES, ENOUGH_SHARE, ENOUGH_QUALITY, ENOUGH_SPREAD = 7, 0.02, 0.80, 0.3
@@ -96,38 +68,11 @@ ENOUGH_MODES, ENOUGH_SHARE, ENOUGH_QUALITY, ENOUGH_SPREAD = 7, 0.02, 0.80, 0.3
 at 6 to 8 CPU seconds each. Of 2500 samples, a share of 0.02 has a standard deviation of 0.003, a quality of 0.94 one of 0.005."""
 
 
-def _handed_over(weights: Any, inputs: Inputs) -> Findings:
-    if weights is None:
-        raise NotImplementedError
-    if not isinstance(weights, Mapping):
-        raise TypeError(
-            f"ring_weights is a {type(weights).__name__}, expected a dictionary of tensors: return `G.state_dict()`."
-        )
-    return {str(name): tensor for name, tensor in list(weights.items())[:50]}
-
-
-def _tensors(found: Findings) -> Findings:
-    return {name: value for name, value in found.items() if name != CHANGED}
-
-
-def _named(inputs: Inputs, found: Findings) -> bool:
-    return _tensors(found).keys() == _SHAPES.keys()
-
-
-def _shaped(inputs: Inputs, found: Findings) -> bool:
-    return all(tuple(tensor.shape) == _SHAPES[name] for name, tensor in _tensors(found).items())
-
-
-def _finite(inputs: Inputs, found: Findings) -> bool:
-    return all(t.is_floating_point() and bool(torch.isfinite(t).all()) for t in _tensors(found).values())
-
-
 def _measure(inputs: Inputs, found: Findings) -> Findings:
     """What a generator with these weights makes of fresh noise; runs where the judge runs."""
-    if not (_named(inputs, found) and _shaped(inputs, found) and _finite(inputs, found)):
+    G = WEIGHTS.load(found)
+    if G is None:
         return {"fits": False}
-    G = RingGenerator()
-    G.load_state_dict({name: tensor.float() for name, tensor in _tensors(found).items()})
     z = torch.randn(_SAMPLES, 4, generator=torch.Generator().manual_seed(inputs["seed"]))
     with torch.no_grad():
         x = G(z).double()
@@ -190,45 +135,22 @@ Quality and spread count only for a generator that covers at least 4 modes. (The
 seeds it covered all 8 modes, with a quality of 0.93 to 0.95 and a spread of 0.65 to 0.80.)
 """,
     answers=("ring_weights",),
-    given=(RingGenerator, RingDiscriminator, ring_points, update, kept_weights),
+    given=(RingGenerator, RingDiscriminator, ring_points, update, load_or_train),
     file="ring.safetensors",
     setup="""
 try:
-    ring_weights = kept_weights("ring.safetensors", train_ring)
+    ring_weights = load_or_train("ring.safetensors", train_ring)
 except NotImplementedError:
     ring_weights = None  # not started
 """,
     draw=lambda rng: {"seed": rng.integer(1, 1_000_000_000)},
     parts=(
-        Part(
-            name="weights",
-            points=0.5,
-            tests="names, shapes and finite numbers of the six tensors",
-            probe=_handed_over,
-            compared=False,
-            laws=(
-                Law(
-                    "other names",
-                    "Expected are exactly the six tensors of `RingGenerator().state_dict()`, under their names there.",
-                    _named,
-                ),
-                Law(
-                    "other shapes",
-                    "The tensors do not have the shapes of `RingGenerator`. Train the network as given.",
-                    _shaped,
-                ),
-                Law(
-                    "not finite",
-                    "There are weights that are not finite numbers. Lower the learning rate, or raise the penalty.",
-                    _finite,
-                ),
-            ),
-        ),
+        WEIGHTS.part(points=0.5, finite="Lower the learning rate, or raise the penalty."),
         Part(
             name="modes",
             points=1.5,
             tests="at least 7 of 8 modes, each with a share of at least 2 %",
-            probe=_handed_over,
+            probe=WEIGHTS.probe,
             measure=_measure,
             compared=False,
             laws=(
@@ -280,7 +202,7 @@ except NotImplementedError:
             name="quality",
             points=1.0,
             tests="at least 80 % good samples",
-            probe=_handed_over,
+            probe=WEIGHTS.probe,
             measure=_measure,
             compared=False,
             laws=(
@@ -309,7 +231,7 @@ except NotImplementedError:
             name="spread",
             points=0.5,
             tests="good samples differ: at least 0.3 sigma from their modes",
-            probe=_handed_over,
+            probe=WEIGHTS.probe,
             measure=_measure,
             compared=False,
             laws=(
