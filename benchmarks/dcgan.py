@@ -30,11 +30,10 @@ from coursekit import oracles, plots, runtime
 from coursekit.datasets.worlds import world
 from coursekit.metrics.sets import frechet_distance
 from coursekit.training.dcgan import KIT, STOCK, renders, start
-from coursekit.training.gan import train_gan
+from coursekit.training.gan import train_gan, within
 
 SIZE = 32
 JUDGED = 5000
-WARM_UP, TIMED = 10, 40  # steps from which the number of steps that fit is foretold, for the fall of the rates
 RECIPES = {"stock": STOCK, "kit": KIT, "float32": dataclasses.replace(KIT, fast=False)}
 
 
@@ -63,17 +62,10 @@ def run(name: str, world_name: str, seed: int, *, seconds: float = 0, steps: int
     batches = renders(data, size=SIZE, batch=recipe.batch, seed=seed)
     channels = batches(0).shape[1]
     gan = start(recipe, channels=channels, size=SIZE, steps=steps or 10**6, seed=seed, on="cpu")
-    began = timed = time.process_time()
-    for record in train_gan(gan, batches):
-        used = time.process_time() - began
-        if record.step == WARM_UP:
-            timed = time.process_time()
-        if not steps and record.step == WARM_UP + TIMED:
-            left = (seconds - used) / ((time.process_time() - timed) / TIMED)
-            gan.config = dataclasses.replace(gan.config, steps=gan.step + int(left))
-            print(f"{name}: about {gan.config.steps} steps fit into {seconds:.0f} s", file=sys.stderr, flush=True)
-        if not steps and used >= seconds:
-            break
+    began = time.process_time()
+    records = train_gan(gan, batches)
+    for _ in records if steps else within(gan, records, seconds):
+        pass
     used = time.process_time() - began
     return judge(gan.sample(JUDGED, seed=1), world_name, gan.step, used)
 

@@ -60,6 +60,21 @@ class Choice:
         )
 
 
+@dataclass(frozen=True)
+class Text:
+    """A line of text; it counts when Enter is pressed or the box is left, not at each key."""
+
+    value: str
+    label: str = ""
+
+    def widget(self, name: str) -> ipywidgets.Widget:
+        return ipywidgets.Text(
+            value=self.value, description=self.label or name, continuous_update=False, placeholder="type here", **_LOOK
+        )
+
+
+Control = Slider | Choice | Text
+
 _LOOK: dict[str, Any] = {
     "style": {"description_width": "12em"},
     "layout": {"width": "38em", "max_width": "98%"},
@@ -67,7 +82,7 @@ _LOOK: dict[str, Any] = {
 
 
 def explore(
-    draw: Callable[..., Figure], *, alt: str, static: Sequence[Mapping[str, Any]], **controls: Slider | Choice
+    draw: Callable[..., Figure], *, alt: str, static: Sequence[Mapping[str, Any]], **controls: Control
 ) -> None:
     """Show `draw(**values)` under one control for each of its arguments.
 
@@ -87,7 +102,7 @@ def explore(
         display(panel(draw, alt, controls))
 
 
-def panel(draw: Callable[..., Figure], alt: str, controls: Mapping[str, Slider | Choice]) -> ipywidgets.VBox:
+def panel(draw: Callable[..., Figure], alt: str, controls: Mapping[str, Control]) -> ipywidgets.VBox:
     """The controls above the figure; moving a control redraws."""
     widgets = {name: control.widget(name) for name, control in controls.items()}
 

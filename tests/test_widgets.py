@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from coursekit import plots, widgets
 from coursekit.errors import InputError
-from coursekit.widgets import Choice, Slider, explore, panel
+from coursekit.widgets import Choice, Slider, Text, explore, panel
 
 matplotlib.use("Agg")
 
@@ -122,3 +122,11 @@ def test_static_settings_that_do_not_fit_the_controls_are_refused(
     with pytest.raises(InputError, match=r"exactly the controls \['kind', 'rho'\]"):
         explore(draw, alt=ALT, static=[static], **CONTROLS)
     assert draw.calls == [] and displayed == []
+
+
+def test_a_typed_sentence_redraws_when_it_is_finished(draw: Draw) -> None:
+    box = panel(draw, "Birds of: {sentence}.", {"sentence": Text("a red bird", label="say")})
+    (field,) = controls_of(box)
+    assert isinstance(field, ipywidgets.Text) and not field.continuous_update and field.description == "say"
+    field.value = "a <b>blue</b> bird"
+    assert [call["sentence"] for call in draw.calls] == ["a red bird", "a <b>blue</b> bird"]

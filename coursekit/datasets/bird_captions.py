@@ -19,6 +19,7 @@ import torch
 
 from coursekit.datasets.arguments import require_generator
 from coursekit.datasets.grammar import Dice, Lexicon, Reading, dice, listed, read, require_facts, words
+from coursekit.errors import InputError
 
 if TYPE_CHECKING:
     from coursekit.datasets.birds import Attributes
@@ -49,18 +50,31 @@ _DETAILS: dict[str, tuple[str, ...]] = {
 _FACING = ("facing {}", "looking {}", "looking to the {}", "turned to the {}")
 
 
-def caption(attributes: Attributes, *, facts: Sequence[str] | None = None, generator: torch.Generator) -> list[str]:
+def caption(
+    attributes: Attributes,
+    *,
+    facts: Sequence[str] | None = None,
+    forms: Sequence[str] | None = None,
+    generator: torch.Generator,
+) -> list[str]:
     """One sentence for each of the N birds, drawn from many ways to say the same.
 
     `facts` are the attributes that every sentence names. Without them each sentence names two to five, drawn
-    at random, as people do: what a caption leaves out is not thereby false.
+    at random, as people do: what a caption leaves out is not thereby false. `forms` are those of FORMS to choose from
+    (default: all), so that a form can be kept out of training.
     """
     require_generator(generator)
     require_facts(facts, NAMES)
-    return [_sentence(bird, facts, die) for bird, die in zip(attributes.names(), dice(len(attributes), generator))]
+    if forms is not None and (isinstance(forms, str) or not forms or set(forms) - set(FORMS)):
+        raise InputError.of(
+            "`forms`", got=forms, expected=f"a list of some of {', '.join(FORMS)}", do=f"Pass forms={list(FORMS)[:2]}."
+        )
+    chosen = [FORMS[name] for name in forms or FORMS]
+    rolled = dice(len(attributes), generator)
+    return [_sentence(bird, facts, chosen, die) for bird, die in zip(attributes.names(), rolled)]
 
 
-def _sentence(bird: dict[str, str], facts: Sequence[str] | None, die: Dice) -> str:
+def _sentence(bird: dict[str, str], facts: Sequence[str] | None, forms: Sequence[_Form], die: Dice) -> str:
     told = facts or die.shuffled(tuple(NAMES))[: die.pick((2, 3, 4, 5))]
     size = die.pick(_SIZE_WORDS[bird["size"]]) if "size" in told else ""
     colour = bird["body"] if "body" in told else ""
@@ -69,18 +83,19 @@ def _sentence(bird: dict[str, str], facts: Sequence[str] | None, die: Dice) -> s
     details = {
         part: die.pick(_DETAILS[part]).format(values[part]) for part in die.shuffled(tuple(_DETAILS)) if part in told
     }
-    form = die.pick(_FORMS)
-    if colour and {"wing", "head", "belly"} <= set(details) and len({bird[part] for part in _COLOURED}) == 1:
+    form, plain = die.pick(forms), _the_bird_is in forms
+    if plain and colour and {"wing", "head", "belly"} <= set(details) and len({bird[part] for part in _COLOURED}) == 1:
         colour = f"completely {colour}"
         details = {part: text for part, text in details.items() if part == "beak"}
         form = _the_bird_is
-    elif colour and "belly" in details and bird["belly"] != colour and die.pick((True, False, False)):
+    elif plain and colour and "belly" in details and bird["belly"] != colour and die.pick((True, False, False)):
         colour = f"{colour} with {bird['belly']}"
         del details["belly"]
         form = _the_bird_is
     return form(size, colour, list(details.values()), facing)
 
 
+_Form = Callable[[str, str, list[str], str], str]
 _COLOURED = ("body", "wing", "head", "belly")
 
 
@@ -112,13 +127,14 @@ def _with_a_body(size: str, colour: str, details: list[str], facing: str) -> str
     return words("the", size, "bird has", listed([f"a {colour} body", *details])) + _end(facing)
 
 
-_FORMS: tuple[Callable[[str, str, list[str], str], str], ...] = (
-    _a_bird_with,
-    _bird_that_has,
-    _this_bird_has,
-    _the_bird_is,
-    _with_a_body,
-)
+FORMS: dict[str, _Form] = {
+    "a bird with": _a_bird_with,
+    "a bird that has": _bird_that_has,
+    "this bird has": _this_bird_has,
+    "the bird is": _the_bird_is,
+    "with a body": _with_a_body,
+}
+"""The forms of a sentence: (size, colour of the body, details, facing) -> text."""
 
 
 def _end(facing: str) -> str:

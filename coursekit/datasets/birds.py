@@ -10,7 +10,7 @@ evenly from r to R.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -18,13 +18,13 @@ import torch
 from torch import Tensor
 
 from coursekit.datasets.arguments import require_at_least, require_generator
-from coursekit.datasets.bird_captions import NAMES, caption, explain, parse, unknown_words
+from coursekit.datasets.bird_captions import FORMS, NAMES, caption, explain, parse, unknown_words
 from coursekit.datasets.canvas import CHUNK, Canvas
 from coursekit.datasets.world import Card, PictureWorld
 from coursekit.errors import InputError
 
 __all__ = [
-    "COLOURS", "NAMES", "WORLD", "Attributes", "caption", "explain", "parse", "render", "sample", "unknown_words",
+    "COLOURS", "FORMS", "NAMES", "WORLD", "Attributes", "caption", "facts", "explain", "parse", "render", "sample", "unknown_words",
 ]  # fmt: skip
 
 COLOURS = {
@@ -101,6 +101,13 @@ class Attributes:
                     )
             rows.append([NAMES[name].index(bird[name]) for name in NAMES])
         return cls(*torch.tensor(rows, dtype=torch.int64).reshape(-1, len(NAMES)).unbind(1))
+
+
+def facts(captions: Sequence[str]) -> Tensor:
+    """What N captions tell: (N, 7) int64, the ids of the values that they name, -1 for what they leave unsaid."""
+    read = [parse(text) for text in captions]
+    rows = [[values.index(told[name]) if name in told else -1 for name, values in NAMES.items()] for told in read]
+    return torch.tensor(rows, dtype=torch.int64).reshape(-1, len(NAMES))
 
 
 def sample(n: int, *, generator: torch.Generator) -> Attributes:

@@ -17,7 +17,7 @@ import contextlib
 import copy
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -288,9 +288,9 @@ def train_gan(
     of k, not an iterator, so that a resumed run meets the batches that it would have met.) `measure(gan)` is the world's
     opinion of the fakes. Raises TrainingError at the first loss or gradient that is not finite.
     """
-    config, began = gan.config, time.monotonic()
+    began = time.monotonic()
     play = {"game": gan.game, "backward": gan.fabric.backward}
-    while gan.step < config.steps:
+    while gan.step < (config := gan.config).steps:  # `within` may change it
         step = gan.step
         gan.anneal()
         with gan.turn():
@@ -316,6 +316,28 @@ def train_gan(
             measure=float(measure(gan)) if measure and due else None,
             seconds=time.monotonic() - began,
         )
+
+
+def within(gan: Gan, records: Iterator[GanRecord], seconds: float) -> Iterator[GanRecord]:
+    """`records` until this process has used `seconds` of CPU time; after fifty steps it is foretold how many will fit.
+
+    `gan.config.steps` is set to that number, so that rates which fall towards the end do so in time. Begin with a number of
+    steps that is large. CPU time is what a busy machine does not change much; on one thread it is that of an idle core.
+    """
+    began = timed = time.process_time()
+    for record in records:
+        used = time.process_time() - began
+        if record.step == _WARM_UP:
+            timed = time.process_time()
+        elif record.step == _WARM_UP + _TIMED:
+            each = (time.process_time() - timed) / _TIMED
+            gan.config = replace(gan.config, steps=gan.step + max(1, int((seconds - used) / each)))
+        yield record
+        if used >= seconds:
+            return
+
+
+_WARM_UP, _TIMED = 10, 40
 
 
 @contextlib.contextmanager

@@ -1,0 +1,169 @@
+"""The matching-aware loop and its lessons: what is true, what is false, and who learns from what."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from coursekit.datasets import birds
+from coursekit.models.joint_embedding import TextEncoder
+from coursekit.models.text_to_image import load_text_generator
+from coursekit.runtime import generator, seeded
+from coursekit.training import text_to_image as lessons
+from coursekit.training.gan import within
+from coursekit.training.joint_embedding import also_true
+from coursekit.training.text_to_image import (
+    INGREDIENTS, SEEN_FORMS, Lesson, Recipe, accuracy, held_out, matching_hinge, next_false, sample_birds, start, train_text_gan,
+)  # fmt: skip
+
+TINY = Recipe(latent=6, text=8, g_width=4, d_width=4, fine=3, fast=False)
+
+
+class Facts:
+    """Stands in for an encoder: the code of a caption is what it tells."""
+
+    def embed(self, texts: list[str]) -> torch.Tensor:
+        return birds.facts(texts).float()
+
+
+@pytest.fixture(scope="module")
+def lesson() -> Lesson:
+    return Lesson.of(Facts(), renders=300, size=16, seed=0)  # type: ignore[arg-type]
+
+
+def test_captions_are_true_and_nearly_true_ones_differ_in_one_told_fact(lesson: Lesson) -> None:
+    for told, codes, nearly in zip(lesson.told, lesson.codes, lesson.nearly):
+        assert torch.equal(told.float(), codes) and also_true(told, lesson.labels).diagonal().all()
+        differs = codes != nearly
+        assert (differs.sum(1) == 1).float().mean() > 0.97  # "completely red" tells four at once
+        assert ((codes >= 0) & differs).any(1).all() and not also_true(nearly.long(), lesson.labels).diagonal().any()
+    assert (lesson.told[1] >= 0).all()  # the second caption tells everything
+
+
+def test_no_wrong_caption_of_a_batch_is_true(lesson: Lesson) -> None:
+    batches = lesson.batches(24, seed=1)
+    kinds = []
+    for k in range(20):
+        x, t, w = batches(k)
+        rows = [int((lesson.x == one).flatten(1).all(1).nonzero()[0]) for one in x]
+        fits = also_true(w.long(), lesson.labels[rows]).diagonal()
+        assert not fits.any() and also_true(t.long(), lesson.labels[rows]).diagonal().all()
+        kinds.append(((t != w).sum(1) == 1).float().mean().item())
+    # Half of the wrong captions are nearly true: 480 coins, five standard deviations.
+    assert sum(kinds) / len(kinds) == pytest.approx(0.5, abs=5 * 0.5 / math.sqrt(480) + 0.03)
+    again = lesson.batches(24, seed=1)(3)
+    assert all(torch.equal(a, b) for a, b in zip(again, batches(3)))
+
+
+def test_the_next_false_caption_by_hand() -> None:
+    labels = torch.tensor([[0, 0], [0, 1], [1, 1]])
+    told = torch.tensor([[0, -1], [0, 1], [-1, 1]])
+    # "0": true of birds 0 and 1. "0 1": of bird 1. "? 1": of birds 1 and 2.
+    assert next_false(told, labels).tolist() == [1, 1, 0]  # bird 1 fits all: its own
+
+
+def test_unseen_combinations_and_forms_stay_out_of_lessons(lesson: Lesson) -> None:
+    assert not held_out(lesson.labels).any() and set(SEEN_FORMS) < set(birds.FORMS)
+    own = generator(0)
+    unseen = sample_birds(200, generator=own, unseen=True).stack()
+    assert held_out(unseen).all()
+    assert held_out(birds.sample(9000, generator=own).stack()).float().mean().item() == pytest.approx(1 / 9, abs=0.02)
+    assert len({tuple(row) for row in unseen[:, :2].tolist()}) == 9
+
+
+def test_the_hinge_with_its_halves_by_hand() -> None:
+    right, wrong, fake = torch.tensor([0.5, 2.0]), torch.tensor([-2.0, 0.0]), torch.tensor([1.0, -0.5])
+    assert matching_hinge(right, wrong, fake).item() == pytest.approx(0.25 + (0.5 + (2.0 + 0.5) / 2) / 2)
+
+
+@pytest.mark.parametrize("part", INGREDIENTS)
+def test_each_ingredient_can_be_left_out(part: str, lesson: Lesson) -> None:
+    recipe = TINY.without(part)
+    assert recipe != TINY
+    gan = start(Recipe(**{**vars(recipe), "text": 7}), size=16, steps=2, seed=0, on="cpu")
+    records = list(train_text_gan(gan, lesson.batches(8, seed=0), matching=recipe.matching))
+    assert [r.step for r in records] == [0, 1] and all(math.isfinite(r.d_loss + r.g_loss) for r in records)
+    assert (gan.average is None) == (part == "averaged weights")
+
+
+@pytest.mark.parametrize("matching", [True, False])
+def test_whether_wrong_captions_teach_d(matching: bool, lesson: Lesson) -> None:
+    """With other wrong captions D moves otherwise; without the term it does not notice."""
+
+    def weights(shift: int) -> torch.Tensor:
+        gan = start(Recipe(**{**vars(TINY), "text": 7}), size=16, steps=1, seed=0, on="cpu")
+
+        def batches(k: int) -> tuple[torch.Tensor, ...]:
+            x, t, w = lesson.batches(8, seed=0)(k)
+            return x, t, w.roll(shift, 0)
+
+        list(train_text_gan(gan, batches, matching=matching))
+        return torch.cat([p.detach().flatten() for p in gan.discriminator.parameters()])
+
+    assert torch.equal(weights(0), weights(3)) is not matching
+
+
+def test_interpolated_captions_teach_g(lesson: Lesson) -> None:
+    def weights(interpolated: float) -> torch.Tensor:
+        gan = start(Recipe(**{**vars(TINY), "text": 7}), size=16, steps=1, seed=0, on="cpu")
+        list(train_text_gan(gan, lesson.batches(8, seed=0), interpolated=interpolated))
+        return torch.cat([p.detach().flatten() for p in gan.generator.parameters()])
+
+    assert not torch.equal(weights(0.0), weights(1.0))
+
+
+def test_a_budget_of_seconds_sets_the_number_of_steps(monkeypatch: pytest.MonkeyPatch, lesson: Lesson) -> None:
+    """A clock that ticks once at each look: two looks a step around the timing."""
+    now = iter(range(10**6))
+    monkeypatch.setattr("coursekit.training.gan.time.process_time", lambda: float(next(now)))
+    gan = start(Recipe(**{**vars(TINY), "text": 7}), size=16, steps=10**6, seed=0, on="cpu")
+    records = list(within(gan, train_text_gan(gan, lesson.batches(4, seed=0)), 90.0))
+    # 90 ticks: 50 steps with one look each, two more looks for the timing; each step took a tick.
+    assert len(records) == pytest.approx(88, abs=3) and gan.config.steps == pytest.approx(89, abs=4)
+
+
+def test_accuracy_is_that_of_renders_for_a_draw_that_renders() -> None:
+    """The oracle reads renders without fault, so a perfect painter scores 1, and one that paints one bird scores by luck."""
+    drawn: list[torch.Tensor] = []
+
+    def perfect(n: int, t: torch.Tensor, *, seed: int) -> torch.Tensor:
+        told = t.long()
+        some = birds.sample(n, generator=generator(seed)).stack()
+        drawn.append(told)
+        return birds.render(
+            birds.Attributes(*torch.where(told < 0, some, told).unbind(1)), generator=generator(seed)
+        )
+
+    def always_red(n: int, t: torch.Tensor, *, seed: int) -> torch.Tensor:
+        return birds.render(birds.Attributes(*torch.zeros(7, n, dtype=torch.long)), generator=generator(seed))
+
+    found = accuracy(perfect, Facts(), n=200)  # type: ignore[arg-type]
+    assert found.facts > 0.995 and found.captions > 0.98
+    assert accuracy(always_red, Facts(), n=200).facts < 0.4  # type: ignore[arg-type]
+    drawn.clear()
+    accuracy(perfect, Facts(), n=100, unseen=True)  # type: ignore[arg-type]
+    told = torch.cat(drawn)
+    assert held_out(told).all() and ((told >= 0).sum(1) == 3).all()
+
+
+def test_the_shipped_model_reads_its_captions() -> None:
+    """The figure of the manifest, on fewer captions: within four standard deviations of a share of 200 times three facts."""
+    from coursekit import shipped
+    from coursekit.models.joint_embedding import load_text_encoder
+
+    G = load_text_generator()
+
+    def draw(n: int, t: torch.Tensor, *, seed: int) -> torch.Tensor:
+        with torch.no_grad():
+            return G(torch.randn(n, G.latent, generator=generator(seed)), t)
+
+    said = shipped.row("text/birds64")["figures"]["caption_accuracy"]
+    assert accuracy(draw, load_text_encoder(), n=200).facts > said - 4 * math.sqrt(said * (1 - said) / 600)
+
+
+def test_a_text_encoder_may_be_untrained() -> None:
+    with seeded(0):
+        encoder = TextEncoder(features=8, width=4)
+    assert lessons.accuracy(lambda n, t, *, seed: torch.zeros(n, 3, 32, 32), encoder, n=20).facts < 0.6
