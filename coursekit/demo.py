@@ -1,7 +1,8 @@
 """The kit's main job, shown on a class of made-up students: ``make demo``.
 
 Builds the release, makes submissions of every kind from the exercises' catalogues, grades them, and compares the
-score that each must get with the one that arrived in nbgrader's gradebook.
+score that each must get with the one that arrived in nbgrader's gradebook. Right, wrong and empty answers to every exercise of
+every unit; notebooks that met with an accident or attack the grader in the first unit, since they are the same in all.
 """
 
 from __future__ import annotations
@@ -46,11 +47,12 @@ def run(source: Course, *, jobs: int, trust: bool) -> int:
     begun = time.monotonic()
     course = fresh_course(source, source.root / "demo")
     failures = 0
-    for of in catalogue.units():
+    units = catalogue.units()
+    for of in units:
         print(f"== {of.title}: release, class, grading")
         for path in release(course, [of]):
             print(f"  wrote {path.relative_to(source.root)}")
-        students = make_class(of, read_release(course, of))
+        students = make_class(of, read_release(course, of), damaged=of is units[0], hostile=of is units[0])
         for student in track(students, "handing in"):
             student.hand_in(course.submitted, of)
         submissions = collect(course.submitted, of)

@@ -58,13 +58,13 @@ class Student:
             (folder / name).write_bytes(content)
 
 
-def make_class(of: Unit, release: NotebookNode, *, hostile: bool = True) -> list[Student]:
-    """One student of every kind."""
+def make_class(of: Unit, release: NotebookNode, *, damaged: bool = True, hostile: bool = True) -> list[Student]:
+    """One student of every kind: every mistake and some alternatives of every exercise, then accidents and attacks."""
     room = _Room(of, release)
     students = [room.perfect(), room.blank()]
     students += [room.alternative(k) for k in range(3)]
     students += [room.mistaken(k) for k in range(max(len(key.mistakes) for key in room.keys.values()))]
-    students += room.damaged()
+    students += room.damaged() if damaged else []
     return students + (room.hostile() if hostile else [])
 
 

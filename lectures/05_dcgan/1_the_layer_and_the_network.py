@@ -616,7 +616,7 @@ for name, net in shipped.items():
 # %% [markdown]
 # ## 7. What it set out to mend
 #
-# Before DCGAN, convolutional GANs were unstable, and made nonsense often. The paper claims four contributions. As far as we have come:
+# Before DCGAN, convolutional GANs were unstable, and made nonsense often. The paper claims four contributions. The first is tested here, the others in the next notebook:
 
 # %% tags=["covers:G-03", "nbval-ignore-output"]
 claims = [
@@ -625,12 +625,12 @@ claims = [
         "sections 2 and 3",
         all(r.g_loss < 20 for r in history) and measures[-1] < measures[0],
     ),
-    ("D's features classify", "notebook 5.2", None),
-    ("filters that draw specific objects", "notebook 5.2", None),
-    ("arithmetic with noise changes what is shown", "notebook 5.2", None),
+    ("D's features classify", "lecture 5.2", None),
+    ("filters that draw specific objects", "lecture 5.2", None),
+    ("arithmetic with noise changes what is shown", "lecture 5.2", None),
 ]
 for claim, where, seen in claims:
-    print(f"{claim:45} {where:18} {'to come' if seen is None else 'seen' if seen else 'NOT seen in this run'}")
+    print(f"{claim:45} {where:18} {'measured there' if seen is None else 'seen' if seen else 'NOT seen in this run'}")
 assert claims[0][2]
 
 # %% [markdown]

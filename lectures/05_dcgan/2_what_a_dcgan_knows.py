@@ -143,11 +143,11 @@ def unevenness(show_at) -> list[float]:
 smooth, jumpy = unevenness(lambda z: draw(G, z)), unevenness(memorised)
 print(f"largest step / mean step, median and range of ten walks: the DCGAN {np.median(smooth):.1f} ({min(smooth):.1f} to {max(smooth):.1f}), "
       f"the memorised one {np.median(jumpy):.1f} ({min(jumpy):.1f} to {max(jumpy):.1f})")  # fmt: skip
-assert 2 * max(smooth) < min(jumpy)
+assert max(smooth) < min(jumpy) and 2 * np.median(smooth) < np.median(jumpy)
 
 # %% [markdown]
-# No walk of the DCGAN comes near the jumps of the memory, but several have a quick stretch. Our faces differ in *kinds* (glasses or none, red hair or blond), and between kinds
-# there is nothing to show: a good generator of such data must cross somewhere, and it crosses fast.
+# No walk of the DCGAN jumps as the memory does (over eight further sets of ten walks its worst was 12, the memory's best 16), but several
+# have a quick stretch. Our faces differ in *kinds* (glasses or none, red hair or blond), and between kinds there is nothing to show: a good generator of such data must cross somewhere, and it crosses fast.
 #
 # A smooth walk rules out a lookup table. It does not rule out that every *sample* is a near copy. The second test: how far is a sample
 # from its nearest training picture, in units of how far training pictures are from each other? Fresh renders, which cannot be
@@ -243,9 +243,11 @@ assert all(success[task, 3] > success[task, 1] for task in TASKS)
 assert success["haircut", 3] >= 0.7 and success["glasses", 6] >= 0.7
 
 # %% [markdown]
-# Averages of three beat single faces in every task. How well the sum works depends on the attribute: three faces are enough for a haircut,
-# glasses want six, and the smile is hard: a mouth is five pixels wide at this size, and the generator itself
-# is often undecided about it (the oracle reads a clear mood from few of its faces).
+# Averages of three beat single faces in every task. How well the sum works depends on the attribute, and these three tasks were picked to
+# show that: the haircut because it works, the smile because it does not. Over all 72 pairs of an attribute to change and another to keep
+# (means of three, 100 repeats each) the goal was read in 49 % in the median, and in 70 % or more in four of them. By what was changed, on
+# average: light 62 %, glasses 56, turn and cut 54, skin 50, age 46, hair 40, beard 32, smile 29. "Vector arithmetic works" is a statement
+# about means, about some attributes, and about this generator.
 #
 # And pixels? The oracle reads the goal from sums of pixels even *more* often: our faces are all in the same place, so a pile of
 # transparencies contains all that was put on it. But does it look like a face? Compare the sums with fresh renders of the goal.
@@ -637,13 +639,16 @@ print(f"a linear map of the activations tells window from wall at {model.score(p
       f"{int((weights > 0).sum())} of {len(weights)} maps have a positive weight")  # fmt: skip
 
 # %% [markdown]
-# Of the maps with positive weights we take the 50 strongest, out of 192 (tuned on other rooms than those counted here: with all of them
-# more windows go, but so does much else). The control is as important as the result: switch off *as many random maps*. If that removes
-# windows as well, we have only broken the generator.
+# Of the maps with positive weights we take the 50 strongest, out of 192. The control is as important as the result: switch off *as many
+# random maps*. If that removes windows as well, we have only broken the generator.
+#
+# The number 50 was chosen by looking at both figures on one set of rooms (with 56 maps more windows go, and the control rises above a
+# tenth). A number that was chosen by a measure must be judged on others: the rooms below are new, and over five such sets windows were
+# gone from 53 to 63 %, with random maps from 8 to 10 %.
 
 # %% tags=["covers:G-13"]
 guilty = weights.topk(50).indices
-z_new = torch.randn(1500, R.latent, generator=generator(95))
+z_new = torch.randn(1500, R.latent, generator=generator(96))
 z_new = z_new[windows_in(draw(R, z_new))][:500]  # rooms with a window, none of them used above
 gone = (~windows_in(without(z_new, guilty))).float().mean().item()
 controls = []
