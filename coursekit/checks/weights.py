@@ -19,7 +19,7 @@ from coursekit.checks.engine import CHANGED
 _MOST = 50  # tensors that are looked at; no network of an exercise has as many
 
 
-def load_or_train(path: str, train: Callable, seed: int = 0) -> dict:  # type: ignore[type-arg]
+def load_or_train(path: str, train: Callable[[int], dict[str, Tensor]], seed: int = 0) -> dict[str, Tensor]:
     """The tensors in the file, or where there is none those that train(seed) returns, which are then kept in the file."""
     import os
     import time
@@ -28,7 +28,8 @@ def load_or_train(path: str, train: Callable, seed: int = 0) -> dict:  # type: i
 
     if os.path.exists(path):
         print(f"{path}: loaded. Delete the file to train again.")
-        return load_file(path)
+        kept: dict[str, Tensor] = load_file(path)
+        return kept
     start = time.perf_counter()
     weights = train(seed)
     if not isinstance(weights, dict):

@@ -1493,7 +1493,7 @@ def odd_so_far(n: int, length: int, generator: torch.Generator) -> tuple:
     return (2.0 * ups - 1.0)[..., None], (ups.cumsum(1) % 2).float()
 
 
-def load_or_train(path: str, train: Callable, seed: int = 0) -> dict:  # type: ignore[type-arg]
+def load_or_train(path: str, train: Callable[[int], dict[str, Tensor]], seed: int = 0) -> dict[str, Tensor]:
     """The tensors in the file, or where there is none those that train(seed) returns, which are then kept in the file."""
     import os
     import time
@@ -1502,7 +1502,8 @@ def load_or_train(path: str, train: Callable, seed: int = 0) -> dict:  # type: i
 
     if os.path.exists(path):
         print(f"{path}: loaded. Delete the file to train again.")
-        return load_file(path)
+        kept: dict[str, Tensor] = load_file(path)
+        return kept
     start = time.perf_counter()
     weights = train(seed)
     if not isinstance(weights, dict):

@@ -1367,7 +1367,7 @@ def update(optimizer, loss: Tensor) -> None:
     optimizer.step()
 
 
-def load_or_train(path: str, train: Callable, seed: int = 0) -> dict:  # type: ignore[type-arg]
+def load_or_train(path: str, train: Callable[[int], dict[str, Tensor]], seed: int = 0) -> dict[str, Tensor]:
     """The tensors in the file, or where there is none those that train(seed) returns, which are then kept in the file."""
     import os
     import time
@@ -1376,7 +1376,8 @@ def load_or_train(path: str, train: Callable, seed: int = 0) -> dict:  # type: i
 
     if os.path.exists(path):
         print(f"{path}: loaded. Delete the file to train again.")
-        return load_file(path)
+        kept: dict[str, Tensor] = load_file(path)
+        return kept
     start = time.perf_counter()
     weights = train(seed)
     if not isinstance(weights, dict):

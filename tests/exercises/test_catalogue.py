@@ -75,6 +75,18 @@ def test_unit_05_has_what_the_course_promises():
     assert len(catalogue.questions(UNITS[4])) >= 12
 
 
+def test_unit_06_has_what_the_course_promises():
+    unit_06 = UNITS[5]
+    assert len(catalogue.questions(unit_06)) >= 12
+    assert sum(q.slip for q in catalogue.questions(unit_06)) >= 2
+
+
+def test_unit_08_has_what_the_course_promises():
+    unit_08 = UNITS[7]
+    assert len(catalogue.questions(unit_08)) >= 12
+    assert any(q.file for q in catalogue.questions(unit_08))  # a generator that is handed over as weights
+
+
 def test_checks_give_the_same_verdict_in_any_order():
     keys = KEYS[:6]
     answers = {key.question.id: solution_answer(key) for key in keys}

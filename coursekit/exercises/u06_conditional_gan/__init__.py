@@ -1,0 +1,1 @@
+"""Unit 06, conditional GANs: `asked` and `known`."""

@@ -1,0 +1,1 @@
+"""The knowing side of unit 06. Never handed out, never readable in the sandbox."""
