@@ -87,9 +87,11 @@ class TextGenerator(nn.Module):
 class TextDiscriminator(nn.Module):
     """Pictures (N, 3, size, size), t (N, D) -> scores (N,).
 
-    t may hold several sentences for each picture, (K N, D): the first N are one of each, then come the next; scores are (K N,), and
-    the convolutions look at each picture once.
-    `spectral`: divide each weight by its largest singular value (Miyato et al. 2018); else batch norm.
+    t may hold several sentences for each picture, (K N, D): the first N are one of each, then come the next; scores are (K N,),
+    and the convolutions look at each picture once.
+    `spectral`: divide each weight by its largest singular value (Miyato et al. 2018); else batch norm. `twins`: the second half
+    of the pictures has the same sentences as the first, and D also looks at how far row i and row N / 2 + i are apart. A
+    generator that paints one picture for a sentence, whatever z is, is then found out (packs of two, after Lin et al. 2018).
     """
 
     def __init__(
@@ -101,6 +103,7 @@ class TextDiscriminator(nn.Module):
         size: int = 32,
         reading: Reading = "projection",
         spectral: bool = True,
+        twins: bool = False,
     ) -> None:
         super().__init__()
         if reading not in ("projection", "joined", "blind"):
@@ -120,23 +123,37 @@ class TextDiscriminator(nn.Module):
         elif reading == "projection":
             self.look = wrap(nn.Conv2d(last, text, 4))
         self.score = wrap(nn.Conv2d(last, 1, 4))
+        self.apart = wrap(nn.Conv2d(last, 1, 4)) if twins else None
 
     def forward(self, x: Tensor, t: Tensor) -> Tensor:
         if len(t) % len(x):
             raise InputError.of(
-                "sentences", got=len(t), expected=f"a multiple of the {len(x)} pictures", do="Pass one code for each picture."
+                "sentences",
+                got=len(t),
+                expected=f"a multiple of the {len(x)} pictures",
+                do="Pass one code for each picture.",
             )
         h = self.body(x)
         t, repeats = t * math.sqrt(self.text), len(t) // len(x)
+        variety = 0.0 if self.apart is None else self._variety(h).repeat(repeats)
         if self.reading == "joined":
             h = h.repeat(repeats, 1, 1, 1)
             told = F.leaky_relu(self.read(t), 0.2)[:, :, None, None].expand(-1, -1, 4, 4)
             h = F.leaky_relu(self.join(torch.cat([h, told], 1)), 0.2)
-            return self.score(h).flatten()
-        plain = self.score(h).flatten().repeat(repeats)
+            return self.score(h).flatten() + variety
+        plain = self.score(h).flatten().repeat(repeats) + variety
         if self.reading == "blind":
             return plain
         return plain + (self.look(h).flatten(1).repeat(repeats, 1) * t).sum(1)
+
+    def _variety(self, h: Tensor) -> Tensor:
+        """Features (N, maps, 4, 4) -> (N,): what the distance of twins is worth, the same for both."""
+        if len(h) % 2:
+            raise InputError.of(
+                "pictures", got=len(h), expected="an even number: two for each sentence", do="Add or drop one."
+            )
+        first, second = h.chunk(2)
+        return self.apart((first - second).abs()).flatten().repeat(2)  # type: ignore[misc]
 
 
 class StyleEncoder(nn.Module):

@@ -23,7 +23,9 @@ from torch.nn import functional as F
 
 from coursekit import losses, runtime
 from coursekit.datasets import birds
+from coursekit.errors import InputError
 from coursekit.metrics.attributes import CaptionAccuracy, caption_accuracy
+from coursekit.metrics.sets import diversity
 from coursekit.models.joint_embedding import PictureEncoder, TextEncoder
 from coursekit.models.text_to_image import Reading, TextDiscriminator, TextGenerator
 from coursekit.oracles import oracle
@@ -67,6 +69,10 @@ class Lesson:
     """(K, M, D)."""
     nearly: Tensor
     """(K, M, D): the codes of the same captions with one fact changed, and so false."""
+    twins: Tensor
+    """(K, M, 3, H, W): other pictures that the captions are true of; what they leave unsaid, and the style, is drawn anew."""
+    twin_labels: Tensor
+    """(K, M, 7) int64."""
 
     @classmethod
     def of(cls, encoder: TextEncoder, *, renders: int, size: int, seed: int) -> Lesson:
@@ -77,7 +83,7 @@ class Lesson:
         own = runtime.generator(seed)
         flock = sample_birds(renders, generator=own)
         x = birds.render(flock, size=size, generator=own)
-        told, codes, nearly = [], [], []
+        told, codes, nearly, twins, twin_labels = [], [], [], [], []
         for facts in (None, tuple(birds.NAMES)):
             state = own.get_state()
             texts = birds.caption(flock, facts=facts, forms=SEEN_FORMS, generator=own)
@@ -86,24 +92,34 @@ class Lesson:
             changed = _with_one_changed(flock.stack(), told[-1], own)
             own.set_state(state)  # the same dice: the same sentence, but for the word
             nearly.append(encoder.embed(birds.caption(changed, facts=facts, forms=SEEN_FORMS, generator=own)))
-        return cls(x, flock.stack(), *map(torch.stack, (told, codes, nearly)))
+            twin_labels.append(_with_the_same_told(flock.stack(), told[-1], own))
+            twins.append(birds.render(birds.Attributes(*twin_labels[-1].unbind(1)), size=size, generator=own))
+        return cls(x, flock.stack(), *map(torch.stack, (told, codes, nearly, twins, twin_labels)))
 
     def batches(self, batch: int, *, seed: int) -> Callable[[int], tuple[Tensor, Tensor, Tensor]]:
         """k -> x, t, w of the k-th batch: w is the code of a caption that is false of the picture.
 
-        Half of the w are the picture's own caption with one fact changed, so that D has to read every word. The others belong to
-        another picture. Another caption is not thereby a wrong one, "a red bird" fits many: each is the next in the batch that
-        does not fit.
+        The second half of x are twins of the first half: the same captions, other pictures. Half of the w are the picture's own
+        caption with one fact changed, so that D has to read every word. The others belong to another picture. Another caption is
+        not thereby a wrong one, "a red bird" fits many: each is the next in the batch that does not fit.
         """
+        if batch < 4 or batch % 2:
+            raise InputError.of(
+                "batch", got=batch, expected="an even number from 4", do="Half of it are twins of the other half."
+            )
 
         def batches(k: int) -> tuple[Tensor, Tensor, Tensor]:
             own = runtime.generator((seed * 1_000_003 + k) % 2**63)
-            rows = torch.randint(len(self.x), (batch,), generator=own)
-            which = torch.randint(len(self.told), (batch,), generator=own)
-            codes = self.codes[which, rows]
-            others = codes[next_false(self.told[which, rows], self.labels[rows])]
-            close = torch.rand(batch, 1, generator=own) < 0.5
-            return self.x[rows], codes, torch.where(close, self.nearly[which, rows], others)
+            n = batch // 2
+            rows = torch.randint(len(self.x), (n,), generator=own)
+            which = torch.randint(len(self.told), (n,), generator=own)
+            told, codes = self.told[which, rows], self.codes[which, rows]
+            close = torch.rand(n, 1, generator=own) < 0.5
+            wrong = [
+                torch.where(close, self.nearly[which, rows], codes[next_false(told, labels)])
+                for labels in (self.labels[rows], self.twin_labels[which, rows])
+            ]
+            return torch.cat([self.x[rows], self.twins[which, rows]]), codes.repeat(2, 1), torch.cat(wrong)
 
         return batches
 
@@ -118,6 +134,13 @@ def next_false(told: Tensor, labels: Tensor) -> Tensor:
     false = ~also_true(told, labels).T.gather(1, order)
     first = torch.where(false.any(1), false.int().argmax(1), n - 1)
     return order[torch.arange(n), first]
+
+
+def _with_the_same_told(labels: Tensor, told: Tensor, own: torch.Generator) -> Tensor:
+    """(M, 7): labels that agree in what is told, the rest drawn anew; of the combinations that training sees."""
+    other = birds.sample(len(labels), generator=own).stack()
+    other = torch.where(told < 0, other, labels)
+    return torch.where(held_out(other).unsqueeze(1), labels, other)
 
 
 def _with_one_changed(labels: Tensor, told: Tensor, own: torch.Generator) -> birds.Attributes:
@@ -143,6 +166,8 @@ class Recipe:
     """Conditional batch norm in G; else the sentence enters the first layer alone."""
     reading: Reading = "projection"
     spectral: bool = True
+    twins: bool = False
+    """D compares two pictures of each sentence."""
     matching: bool = True
     """D also learns that a render with a false caption is not to be accepted."""
     interpolated: float = 0.0
@@ -170,14 +195,15 @@ _WITHOUT: dict[str, dict[str, object]] = {
     "projection": {"reading": "joined"},
     "conditional batch norm": {"norms": False},
     "spectral norm": {"spectral": False},
+    "twins": {"twins": False},
     "averaged weights": {"ema": 0.0},
 }
 INGREDIENTS = tuple(_WITHOUT)
 
 
-RECIPE_32 = Recipe(d_width=24, fine=16)
+RECIPE_32 = Recipe(d_width=24, fine=16, twins=True)
 """That of a student: four minutes of one core at 32 px."""
-RECIPE_64 = Recipe(fine=16)
+RECIPE_64 = Recipe(fine=16, twins=True)
 """That of the shipped generator at 64 px."""
 
 
@@ -193,13 +219,9 @@ def start(recipe: Recipe, *, size: int, steps: int, seed: int, on: str | None = 
             norms=recipe.norms,
         )
         D = TextDiscriminator(
-            text=recipe.text,
-            width=recipe.d_width,
-            fine=recipe.fine,
-            size=size,
-            reading=recipe.reading,
-            spectral=recipe.spectral,
-        )
+            text=recipe.text, width=recipe.d_width, fine=recipe.fine, size=size, reading=recipe.reading,
+            spectral=recipe.spectral, twins=recipe.twins,
+        )  # fmt: skip
     config = GanConfig(
         steps=steps, latent=recipe.latent, lr_d=recipe.lr, lr_g=recipe.lr, betas=recipe.betas, ema=recipe.ema,
         decay_from=recipe.decay_from, fresh_noise=False, channels_last=True, seed=seed,
@@ -314,6 +336,24 @@ def _telling_both(flock: birds.Attributes, forms: Sequence[str], own: torch.Gene
 
 def _parts(items: Sequence[str], size: int) -> list[Sequence[str]]:
     return [items[i : i + size] for i in range(0, len(items), size)]
+
+
+def variety(
+    draw: Callable[..., Tensor], encoder: TextEncoder, *, birds_each: int = 100, seed: int = FRESH_SEED
+) -> float:
+    """How far apart pictures of one caption are, over how far renders of that bird are: about 1 for a generator that uses z.
+
+    Mean over four captions that tell everything, so that only style is left; distances of pictures averaged to 16 x 16 pixels.
+    """
+    own, ratios = runtime.generator(seed), []
+    for k in range(4):
+        one = birds.sample(1, generator=own)
+        flock = birds.Attributes(*one.stack().expand(birds_each, -1).unbind(1))
+        code = encoder.embed(birds.caption(one, facts=tuple(birds.NAMES), forms=SEEN_FORMS, generator=own))
+        fake = draw(birds_each, code.expand(birds_each, -1), seed=seed + k)
+        real = birds.render(flock, size=fake.shape[-1], generator=own)
+        ratios.append(diversity(F.adaptive_avg_pool2d(fake, 16)) / diversity(F.adaptive_avg_pool2d(real, 16)))
+    return sum(ratios) / len(ratios)
 
 
 def recall_at_1(text: TextEncoder, picture: PictureEncoder, *, rounds: int = 10, seed: int = FRESH_SEED) -> float:

@@ -82,3 +82,21 @@ def test_a_style_encoder_gives_noise_of_the_generators_width() -> None:
     with seeded(0):
         S = StyleEncoder(latent=6, width=4, size=64)
     assert S(torch.zeros(2, 3, 64, 64)).shape == (2, 6)
+
+
+def test_twins_are_compared_and_both_get_the_same_for_it() -> None:
+    """With equal twins the comparison adds its bias to each score; with others the two rows of a pair move together."""
+    _, D = small(twins=True)
+    D.eval()
+    a, b = (torch.randn(2, 3, 32, 32, generator=generator(k)) for k in (1, 2))
+    t = codes(2).repeat(2, 1)
+    with torch.no_grad():
+        equal, apart = D(torch.cat([a, a]), t), D(torch.cat([a, b]), t)
+        alone = D(torch.cat([a, a]), t) - D.apart.bias
+        D.apart = None
+        torch.testing.assert_close(alone, D(torch.cat([a, a]), t))
+        extra = apart - D(torch.cat([a, b]), t)
+    torch.testing.assert_close(extra[:2], extra[2:])
+    assert (equal[:2] - apart[:2]).abs().min() > 1e-6
+    with pytest.raises(InputError, match="even"):
+        small(twins=True)[1](torch.zeros(3, 3, 32, 32), codes(3))

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from coursekit.datasets import birds
+from coursekit.errors import InputError
 from coursekit.models.joint_embedding import TextEncoder
 from coursekit.models.text_to_image import load_text_generator
 from coursekit.runtime import generator, seeded
@@ -18,7 +19,7 @@ from coursekit.training.text_to_image import (
     INGREDIENTS, SEEN_FORMS, Lesson, Recipe, accuracy, held_out, matching_hinge, next_false, sample_birds, start, train_text_gan,
 )  # fmt: skip
 
-TINY = Recipe(latent=6, text=8, g_width=4, d_width=4, fine=3, fast=False)
+TINY = Recipe(latent=6, text=8, g_width=4, d_width=4, fine=3, twins=True, fast=False)
 
 
 class Facts:
@@ -44,17 +45,30 @@ def test_captions_are_true_and_nearly_true_ones_differ_in_one_told_fact(lesson: 
 
 def test_no_wrong_caption_of_a_batch_is_true(lesson: Lesson) -> None:
     batches = lesson.batches(24, seed=1)
+    pool, labels = torch.cat([lesson.x, *lesson.twins]), torch.cat([lesson.labels, *lesson.twin_labels])
     kinds = []
     for k in range(20):
         x, t, w = batches(k)
-        rows = [int((lesson.x == one).flatten(1).all(1).nonzero()[0]) for one in x]
-        fits = also_true(w.long(), lesson.labels[rows]).diagonal()
-        assert not fits.any() and also_true(t.long(), lesson.labels[rows]).diagonal().all()
+        rows = [int((pool == one).flatten(1).all(1).nonzero()[0]) for one in x]
+        fits = also_true(w.long(), labels[rows]).diagonal()
+        assert not fits.any() and also_true(t.long(), labels[rows]).diagonal().all()
+        assert torch.equal(t[:12], t[12:]) and not torch.equal(x[:12], x[12:])
         kinds.append(((t != w).sum(1) == 1).float().mean().item())
-    # Half of the wrong captions are nearly true: 480 coins, five standard deviations.
-    assert sum(kinds) / len(kinds) == pytest.approx(0.5, abs=5 * 0.5 / math.sqrt(480) + 0.03)
+    # Half of the wrong captions are nearly true: 240 coins, five standard deviations; a few others are so by accident.
+    assert sum(kinds) / len(kinds) == pytest.approx(0.5, abs=5 * 0.5 / math.sqrt(240) + 0.03)
     again = lesson.batches(24, seed=1)(3)
     assert all(torch.equal(a, b) for a, b in zip(again, batches(3)))
+
+
+def test_twins_agree_in_what_is_told_and_in_no_more_than_chance_beyond(lesson: Lesson) -> None:
+    for told, twin in zip(lesson.told, lesson.twin_labels):
+        assert also_true(told, twin).diagonal().all() and not held_out(twin).any()
+    free, unsaid = lesson.twin_labels[0], lesson.told[0] < 0
+    same = (free == lesson.labels)[unsaid]
+    # Of seven attributes four have nine values, three have two: by chance 0.28 agree; a ninth are put back for their colours.
+    assert 0.15 < same.float().mean() < 0.5
+    with pytest.raises(InputError, match="batch"):
+        lesson.batches(7, seed=0)
 
 
 def test_the_next_false_caption_by_hand() -> None:
@@ -161,6 +175,18 @@ def test_the_shipped_model_reads_its_captions() -> None:
 
     said = shipped.row("text/birds64")["figures"]["caption_accuracy"]
     assert accuracy(draw, load_text_encoder(), n=200).facts > said - 4 * math.sqrt(said * (1 - said) / 600)
+
+
+def test_variety_is_one_for_renders_and_nothing_for_copies() -> None:
+    def renders(n: int, t: torch.Tensor, *, seed: int) -> torch.Tensor:
+        told = t.long()
+        return birds.render(birds.Attributes(*told.unbind(1)), generator=generator(seed))
+
+    def copies(n: int, t: torch.Tensor, *, seed: int) -> torch.Tensor:
+        return renders(1, t[:1], seed=seed).expand(n, -1, -1, -1)
+
+    assert lessons.variety(renders, Facts()) == pytest.approx(1, abs=0.15)  # type: ignore[arg-type]
+    assert lessons.variety(copies, Facts()) < 1e-5  # type: ignore[arg-type]
 
 
 def test_a_text_encoder_may_be_untrained() -> None:
