@@ -183,12 +183,15 @@ def birds64(seed: int, steps: int, data: Path, command: str) -> None:
     for record in train_text_gan(gan, lesson.batches(RECIPE_64.batch, seed=seed)):
         if (record.step + 1) % 500 == 0:
             facts = accuracy(gan.sample, encoder, n=300).facts
-            spread, spent = variety(gan.sample, encoder), time.process_time() - began
-            print(f"step {record.step + 1}: {facts:.3f}, variety {spread:.2f}, {spent:.0f} CPU s", flush=True)
+            found, spent = variety(gan.sample, encoder), time.process_time() - began
+            print(
+                f"step {record.step + 1}: {facts:.3f}, variety {found.spread:.2f}, styles {found.styles:.2f}, {spent:.0f} CPU s",
+                flush=True,
+            )
     figures = {
         "caption_accuracy": accuracy(gan.sample, encoder).facts,
         "held_out_combinations": accuracy(gan.sample, encoder, unseen=True).facts,
-        "variety": variety(gan.sample, encoder),
+        **variety(gan.sample, encoder)._asdict(),
     }
     assert gan.average is not None
     shipped.save(

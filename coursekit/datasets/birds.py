@@ -24,7 +24,19 @@ from coursekit.datasets.world import Card, PictureWorld
 from coursekit.errors import InputError
 
 __all__ = [
-    "COLOURS", "FORMS", "NAMES", "WORLD", "Attributes", "caption", "facts", "explain", "parse", "render", "sample", "unknown_words",
+    "COLOURS",
+    "FORMS",
+    "NAMES",
+    "WORLD",
+    "Attributes",
+    "caption",
+    "explain",
+    "facts",
+    "parse",
+    "render",
+    "sample",
+    "styles",
+    "unknown_words",
 ]  # fmt: skip
 
 COLOURS = {
@@ -129,6 +141,21 @@ def render(attributes: Attributes, *, size: int = 32, generator: torch.Generator
         part = slice(start, start + CHUNK)
         _Scene(attributes.take(part), _Style(*(values[part] for values in style)), pictures[part]).paint()
     return pictures.clamp_(0, 1).mul_(2).sub_(1)
+
+
+POSES = ("flying", "perched on a branch", "on the ground")
+
+
+def styles(n: int, *, generator: torch.Generator) -> Tensor:
+    """(n, 2) int64: the background (0 to 4) and the pose (an index into POSES) that `render` would give n birds from here on.
+
+    The generator stays as it is: call this before `render`, with the same generator.
+    """
+    require_at_least(1, n=n)
+    require_generator(generator)
+    twin = torch.Generator().set_state(generator.get_state())
+    style = _style(n, twin)
+    return torch.stack([style.scene, torch.where(style.flies, 0, torch.where(style.perched, 1, 2))], 1)
 
 
 def _checked(attributes: Attributes) -> int:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -25,7 +26,7 @@ from coursekit import losses, runtime
 from coursekit.datasets import birds
 from coursekit.errors import InputError
 from coursekit.metrics.attributes import CaptionAccuracy, caption_accuracy
-from coursekit.metrics.sets import diversity
+from coursekit.metrics.sets import diversity, nearest
 from coursekit.models.joint_embedding import PictureEncoder, TextEncoder
 from coursekit.models.text_to_image import Reading, TextDiscriminator, TextGenerator
 from coursekit.oracles import oracle
@@ -338,22 +339,32 @@ def _parts(items: Sequence[str], size: int) -> list[Sequence[str]]:
     return [items[i : i + size] for i in range(0, len(items), size)]
 
 
-def variety(
-    draw: Callable[..., Tensor], encoder: TextEncoder, *, birds_each: int = 100, seed: int = FRESH_SEED
-) -> float:
-    """How far apart pictures of one caption are, over how far renders of that bird are: about 1 for a generator that uses z.
+class Variety(NamedTuple):
+    """Pictures of one caption that tells everything, against renders of that bird; means over four captions."""
 
-    Mean over four captions that tell everything, so that only style is left; distances of pictures averaged to 16 x 16 pixels.
-    """
-    own, ratios = runtime.generator(seed), []
+    spread: float
+    """Mean distance of two pictures over that of two renders: about 1 for a generator that uses z."""
+    styles: float
+    """Recall of style: of the 15 kinds of renders (5 backgrounds, 3 poses) the share that is shown at least a quarter as often as by
+    renders. A picture's kind is that of the nearest render."""
+
+
+def variety(draw: Callable[..., Tensor], encoder: TextEncoder, *, n: int = 200, seed: int = FRESH_SEED) -> Variety:
+    """Does the noise matter once the caption is given? Distances are of pictures averaged to 16 x 16 pixels."""
+    own, found = runtime.generator(seed), []
     for k in range(4):
         one = birds.sample(1, generator=own)
-        flock = birds.Attributes(*one.stack().expand(birds_each, -1).unbind(1))
+        flock = birds.Attributes(*one.stack().expand(5 * n, -1).unbind(1))
         code = encoder.embed(birds.caption(one, facts=tuple(birds.NAMES), forms=SEEN_FORMS, generator=own))
-        fake = draw(birds_each, code.expand(birds_each, -1), seed=seed + k)
-        real = birds.render(flock, size=fake.shape[-1], generator=own)
-        ratios.append(diversity(F.adaptive_avg_pool2d(fake, 16)) / diversity(F.adaptive_avg_pool2d(real, 16)))
-    return sum(ratios) / len(ratios)
+        fake = draw(n, code.expand(n, -1), seed=seed + k)
+        kinds = birds.styles(5 * n, generator=own) @ torch.tensor([3, 1])
+        real = F.adaptive_avg_pool2d(birds.render(flock, size=fake.shape[-1], generator=own), 16)
+        fake = F.adaptive_avg_pool2d(fake, 16)
+        shown = kinds[nearest(fake, real)[1]]
+        shares, expected = (torch.bincount(some, minlength=15) / len(some) for some in (shown, kinds))
+        found.append((diversity(fake) / diversity(real[:n]), (shares >= expected / 4).double().mean().item()))
+    spread, styles = zip(*found)
+    return Variety(sum(spread) / len(spread), sum(styles) / len(styles))
 
 
 def recall_at_1(text: TextEncoder, picture: PictureEncoder, *, rounds: int = 10, seed: int = FRESH_SEED) -> float:

@@ -186,3 +186,20 @@ def test_a_bad_argument_is_named_with_what_to_do(call, name: str) -> None:
     pattern = name if "`" in name else f"`{name}`"
     with pytest.raises(InputError, match=rf"^{pattern}: got [\s\S]*, expected .*\. [A-Z].*\.$"):
         call(generator(0))
+
+
+def test_styles_are_those_of_the_renders_to_come() -> None:
+    """Equal backgrounds give equal corners up to blobs; a bird in the air has no brown branch and no ground at the bottom edge."""
+    draw = generator(4)
+    flock = birds.sample(400, generator=draw)
+    before = draw.get_state()
+    told = birds.styles(400, generator=draw)
+    assert torch.equal(draw.get_state(), before)
+    x = birds.render(flock, generator=draw, size=32)
+    shares = torch.bincount(told[:, 0] * 3 + told[:, 1], minlength=15) / 400
+    assert shares.min() > 0 and told[:, 1].max() == 2
+    bottom = x[:, :, -1, :].mean(2)  # the last row: ground, or sky
+    for scene in range(5):
+        sky, ground = (bottom[(told[:, 0] == scene) & (told[:, 1] == pose)] for pose in (0, 2))
+        between = (sky.mean(0) - ground.mean(0)).norm()
+        assert between > 2 * max(sky.std(0).max(), ground.std(0).max())

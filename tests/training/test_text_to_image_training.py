@@ -16,7 +16,17 @@ from coursekit.training import text_to_image as lessons
 from coursekit.training.gan import within
 from coursekit.training.joint_embedding import also_true
 from coursekit.training.text_to_image import (
-    INGREDIENTS, SEEN_FORMS, Lesson, Recipe, accuracy, held_out, matching_hinge, next_false, sample_birds, start, train_text_gan,
+    INGREDIENTS,
+    SEEN_FORMS,
+    Lesson,
+    Recipe,
+    accuracy,
+    held_out,
+    matching_hinge,
+    next_false,
+    sample_birds,
+    start,
+    train_text_gan,
 )  # fmt: skip
 
 TINY = Recipe(latent=6, text=8, g_width=4, d_width=4, fine=3, twins=True, fast=False)
@@ -185,8 +195,10 @@ def test_variety_is_one_for_renders_and_nothing_for_copies() -> None:
     def copies(n: int, t: torch.Tensor, *, seed: int) -> torch.Tensor:
         return renders(1, t[:1], seed=seed).expand(n, -1, -1, -1)
 
-    assert lessons.variety(renders, Facts()) == pytest.approx(1, abs=0.15)  # type: ignore[arg-type]
-    assert lessons.variety(copies, Facts()) < 1e-5  # type: ignore[arg-type]
+    found = lessons.variety(renders, Facts())  # type: ignore[arg-type]
+    assert found.spread == pytest.approx(1, abs=0.15) and found.styles > 0.9
+    found = lessons.variety(copies, Facts())  # type: ignore[arg-type]
+    assert found.spread < 1e-5 and found.styles == pytest.approx(1 / 15)
 
 
 def test_a_text_encoder_may_be_untrained() -> None:
