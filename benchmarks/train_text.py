@@ -71,7 +71,10 @@ def siblings(n: int, own: torch.Generator) -> birds.Attributes:
 
 
 def strewn(text: str, own: random.Random) -> str:
-    """Half of the captions as they are; else with a clause moved to the front and up to two fillers put in."""
+    """Half of the captions as they are; else with a clause moved to the front and up to two fillers put in.
+
+    By chance one in a thousand becomes "... bird that has ...", as in the form kept for the test.
+    """
     if own.random() < 0.5:
         return text
     clauses = text.split(", ")
@@ -136,6 +139,10 @@ SYNONYMS = {
 """Words that the parser of captions knows and the grammar does not write; as people write them."""
 
 
+STRANGE = ("cheek patch", "cheek patches", "eye ring", "tarsus", "superciliary", "eyebrow")
+"""Parts that the world has no picture for: what is said of them is to be passed over."""
+
+
 def reworded(text: str, dice: random.Random) -> str:
     """The same facts in words that the grammar does not use."""
     # "a pink crown and a pink breast" becomes "a pink crown and breast"
@@ -144,6 +151,9 @@ def reworded(text: str, dice: random.Random) -> str:
     for pattern, words in SYNONYMS.items():
         if dice.random() < 0.5:
             text = re.sub(pattern, dice.choice(words), text)
+    if dice.random() < 0.3:
+        link = dice.choice((", and", " and", ", with", ", and a", " and has a"))
+        text = f"{text}{link} {dice.choice(list(birds.COLOURS))} {dice.choice(STRANGE)}"
     return text
 
 
