@@ -48,6 +48,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "flowers": {"steps": 1200},
     "rooms": {"steps": 800},
     "sprites": {"steps": 1400, "batch": 48, "widths": (24, 48, 64)},  # eight frames each
+    "scenes": {"steps": 700, "widths": (24, 48, 64)},
 }
 """World -> what differs from the above for it."""
 

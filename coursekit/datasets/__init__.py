@@ -9,6 +9,7 @@ The map (nothing is imported here; import the module you need)::
     birds        birds with known attributes, and captions that can be parsed
     flowers      flowers, likewise
     sprites      films of one shape in motion, likewise
+    scenes       two things and their relation, likewise, with boxes; scene_questions: questions about them, with answers
     digits       handwritten digits, rendered and real
     faces        faces: smile, glasses, age, hair, turn, light, skin
     rooms        rooms with windows at known boxes

@@ -19,7 +19,7 @@ from coursekit.errors import InputError
 if TYPE_CHECKING:
     from coursekit.datasets.world import World
 
-_ALONE = ("birds", "flowers", "digits", "faces", "rooms", "seasons", "facades", "things", "sprites")
+_ALONE = ("birds", "flowers", "digits", "faces", "rooms", "seasons", "facades", "things", "sprites", "scenes")
 _POINTS = ("ring", "grid", "moons", "spiral", "pinwheel")
 _TASKS = (
     "parity", "recall", "adding", "reversal", "counting", "arithmetic", "xml",

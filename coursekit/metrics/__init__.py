@@ -7,6 +7,7 @@
     sets         two sets of vectors (an oracle's features): frechet_distance, kid, precision_recall, density_coverage;
                  of one set: diversity; against the training set: memorisation
     pictures     pictures pixel by pixel: psnr, ssim, laplacian_sharpness
+    scenes       two things and their relation: what of a scene is right, boxes and their overlap
 
 Distances between sets, PSNR and SSIM are computed by torchmetrics, which is imported when the first of them is called.
 """
