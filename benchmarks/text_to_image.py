@@ -20,6 +20,7 @@ copies, nearest_ratio  share of pictures that are near copies of a render; media
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import multiprocessing
 import statistics
@@ -32,9 +33,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from coursekit import plots, runtime, shipped
+from coursekit import files, plots, runtime, shipped
 from coursekit.datasets import birds
-from coursekit.files import replace
 from coursekit.metrics.sets import memorisation
 from coursekit.models.joint_embedding import load_picture_encoder, load_text_encoder
 from coursekit.models.text_to_image import load_text_generator
@@ -52,6 +52,7 @@ from coursekit.training.text_to_image import (
 )  # fmt: skip
 
 SEEDS = (0, 1, 2)
+TWINS = "with twins in addition"
 CAPTION = "a small red bird with black wings and a short beak"
 
 
@@ -62,7 +63,9 @@ def trained(without: str, seconds: float, seed: int, *, prepared: bool = False) 
     """
     torch.set_num_threads(1)
     began = time.process_time()
-    recipe = RECIPE_32.without(without) if without else RECIPE_32
+    recipe = (
+        RECIPE_32.without(without) if without in INGREDIENTS else dataclasses.replace(RECIPE_32, twins=without == TWINS)
+    )
     encoder = load_text_encoder()
     lesson = Lesson.of(encoder, renders=5000 if prepared else 8000, size=32, seed=seed)
     if prepared:
@@ -119,10 +122,10 @@ def ablation(pool: ProcessPoolExecutor, seconds: float) -> dict[str, Any]:
     jobs: dict[tuple[str, int], Future[dict[str, float]]] = {
         (name, seed): pool.submit(trained, name, seconds, seed, prepared=True)
         for seed in SEEDS
-        for name in ("", *INGREDIENTS)
+        for name in ("", *INGREDIENTS, TWINS)
     }
     rows: dict[str, Any] = {}
-    for name in ("", *INGREDIENTS):
+    for name in ("", *INGREDIENTS, TWINS):
         found = [jobs[name, seed].result() for seed in SEEDS]
         rows[name or "everything"] = {
             key: [round(f[key], 4) for f in found] for key in ("facts", "held_out", "spread", "styles", "steps")
@@ -151,7 +154,7 @@ def main() -> int:
         if options.ablation:
             table = ablation(pool, options.seconds / 6)
             path = shipped.folder() / "results" / "text_to_image.json"
-            replace(path, json.dumps(table, indent=1) + "\n")
+            files.replace(path, json.dumps(table, indent=1) + "\n")
             for name, row in table["rows"].items():
                 mean, low, high = statistics.mean(row["facts"]), min(row["facts"]), max(row["facts"])
                 print(
@@ -181,7 +184,7 @@ def grid(path: Path, columns: int = 8) -> None:
     ]
     codes = load_text_encoder().embed(captions)
     x = torch.cat([draw(columns, t.expand(columns, -1), seed=k) for k, t in enumerate(codes)])
-    replace(path, plots.png(plots.pictures(x, cols=columns, width=8), colours=256))
+    files.replace(path, plots.png(plots.pictures(x, cols=columns, width=8), colours=256))
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
     python benchmarks/train_text.py encoders            # text and picture encoder of birds: about four minutes of one core
     python benchmarks/train_text.py words               # the text encoder learns words beyond the grammar: one minute
-    python benchmarks/train_text.py birds64             # the text-conditional generator at 64 px: about twenty
-    python benchmarks/train_text.py style64             # its style encoder: two
+    python benchmarks/train_text.py birds64             # the text-conditional generator at 64 px: about thirty
+    python benchmarks/train_text.py style64             # its style encoder: four
     python benchmarks/train_text.py encoders --steps 20 --data /some/folder        # a folder with a manifest.json
 
 In this order: each reads what the one before has written. The manifest keeps the figures: retrieval among 100 pictures in the
@@ -48,7 +48,7 @@ from coursekit.training.text_to_image import (
     variety,
 )  # fmt: skip
 
-STEPS = {"encoders": 4000, "words": 800, "birds64": 6000, "style64": 900}
+STEPS = {"encoders": 4000, "words": 800, "birds64": 9000, "style64": 1500}
 COMMAND = "python benchmarks/train_text.py"
 
 
@@ -188,7 +188,7 @@ def words(seed: int, steps: int, data: Path, command: str) -> None:
 def birds64(seed: int, steps: int, data: Path, command: str) -> None:
     began = time.process_time()
     encoder = load_text_encoder(data=data)
-    lesson = Lesson.of(encoder, renders=min(8000, 100 * steps), size=64, seed=seed)
+    lesson = Lesson.of(encoder, renders=min(12_000, 100 * steps), size=64, seed=seed)
     gan = start(RECIPE_64, size=64, steps=steps, seed=seed)
     for record in train_text_gan(gan, lesson.batches(RECIPE_64.batch, seed=seed)):
         if (record.step + 1) % 500 == 0:

@@ -168,7 +168,7 @@ class Recipe:
     reading: Reading = "projection"
     spectral: bool = True
     twins: bool = False
-    """D compares two pictures of each sentence."""
+    """D compares two pictures of each sentence: more variety, at a price (lecture 8.2, section 6)."""
     matching: bool = True
     """D also learns that a render with a false caption is not to be accepted."""
     interpolated: float = 0.0
@@ -196,15 +196,14 @@ _WITHOUT: dict[str, dict[str, object]] = {
     "projection": {"reading": "joined"},
     "conditional batch norm": {"norms": False},
     "spectral norm": {"spectral": False},
-    "twins": {"twins": False},
     "averaged weights": {"ema": 0.0},
 }
 INGREDIENTS = tuple(_WITHOUT)
 
 
-RECIPE_32 = Recipe(d_width=24, fine=16, twins=True)
+RECIPE_32 = Recipe(d_width=24, fine=16)
 """That of a student: four minutes of one core at 32 px."""
-RECIPE_64 = Recipe(fine=16, twins=True)
+RECIPE_64 = Recipe(fine=16)
 """That of the shipped generator at 64 px."""
 
 
