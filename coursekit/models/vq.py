@@ -226,8 +226,8 @@ class CodePrior(nn.Module):
         order[:t, :t] = True
         real = F.pad(mask, (0, s - t), value=True)
         may = order & real[:, None, None, :]
-        for layer in self.layers:
-            h, _ = layer(h, may)
+        for block in self.layers:
+            h, _ = block(h, may)
         return self.to_logits(self.norm(h[:, t:]))
 
     def _words(self, ids: Tensor) -> Tensor:
@@ -255,8 +255,8 @@ class CodePrior(nn.Module):
         ids, _, mask = self.vocabulary.batch(texts)
         h, pasts = self._words(ids), []
         real = mask[:, None, None, :]
-        for layer in self.layers:
-            h, past = layer(h, real)
+        for block in self.layers:
+            h, past = block(h, real)
             pasts.append(past)
         sign, written = torch.full((len(ids), 1), self.k), []
         for place in range(GRID * GRID):

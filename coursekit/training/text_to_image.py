@@ -344,8 +344,8 @@ class Variety(NamedTuple):
     spread: float
     """Mean distance of two pictures over that of two renders: about 1 for a generator that uses z."""
     styles: float
-    """Recall of style: of the 15 kinds of renders (5 backgrounds, 3 poses) the share that is shown at least a quarter as often as by
-    renders. A picture's kind is that of the nearest render."""
+    """Recall of style: of the 15 kinds of renders (5 backgrounds, 3 poses) the share shown at least a quarter as often as by
+    renders. The kind of a picture is that of the nearest render."""
 
 
 def variety(draw: Callable[..., Tensor], encoder: TextEncoder, *, n: int = 200, seed: int = FRESH_SEED) -> Variety:

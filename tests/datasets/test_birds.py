@@ -189,7 +189,7 @@ def test_a_bad_argument_is_named_with_what_to_do(call, name: str) -> None:
 
 
 def test_styles_are_those_of_the_renders_to_come() -> None:
-    """Equal backgrounds give equal corners up to blobs; a bird in the air has no brown branch and no ground at the bottom edge."""
+    """A bird in the air has no brown branch and no ground at the bottom edge: there the poses can be told apart."""
     draw = generator(4)
     flock = birds.sample(400, generator=draw)
     before = draw.get_state()

@@ -84,6 +84,7 @@ def test_unit_06_has_what_the_course_promises():
 def test_unit_08_has_what_the_course_promises():
     unit_08 = UNITS[7]
     assert len(catalogue.questions(unit_08)) >= 12
+    assert sum(q.slip for q in catalogue.questions(unit_08)) >= 2
     assert any(q.file for q in catalogue.questions(unit_08))  # a generator that is handed over as weights
 
 
