@@ -63,7 +63,7 @@ def train_pairs(
         on_real, on_fake = D(real_x, real_z), D(fake, z)
         slopes = torch.autograd.grad(on_real.sum(), [real_x, real_z], create_graph=True)
         penalty = sum(slope.square().sum() for slope in slopes) / len(x)
-        d_loss = F.softplus(-on_real).mean() + F.softplus(on_fake).mean() + gamma * (1 - 0.95 * step / steps) / 2 * penalty
+        d_loss = F.softplus(-on_real).mean() + F.softplus(on_fake).mean() + gamma / 2 * penalty
         descend_once(d_loss, down, label=f"step {step}, the discriminator")
         with frozen(D):
             loss = F.softplus(D(x, E(x))).mean() + F.softplus(-D(G(z), z)).mean()

@@ -25,7 +25,7 @@
 # - train word vectors, and say what they know and what they cannot know;
 # - let a conditional GAN name what is in a picture, and complete a picture of which half is missing.
 #
-# **Reading time** 45 minutes. **Running time** about 75 seconds on one core.
+# **Reading time** 45 minutes. **Running time** about 90 seconds on one core.
 #
 # | symbol | meaning | shape |
 # |---|---|---|
@@ -138,7 +138,8 @@ panels = {
 }
 for ax, (title, (points, code)) in zip(axes, panels.items()):
     ax.scatter(*points.T, c=angle_of(code), cmap="twilight", vmin=-torch.pi, vmax=torch.pi, s=3, linewidths=0)
-    ax.set(title=title, aspect="equal", xticks=[], yticks=[])
+    reach = 3.5 if points.std() > 0.8 else 1.5  # codes, or points
+    ax.set(title=title, aspect="equal", xticks=[], yticks=[], xlim=(-reach, reach), ylim=(-reach, reach))
 show(
     fig,
     alt="Four clouds of points coloured by the angle of the code: noise, generated moons, real moons coloured by the encoder with the same "
@@ -146,7 +147,7 @@ show(
 )
 
 # %% [markdown]
-# The second and third panel agree: the encoder, which was never shown a $z$ for any $x$, gives real data the codes from which $G$ makes their like. The
+# Six seconds of training do not make good moons: $G$ joins them. But colours sit in the same places in the second and third panel: the encoder, which was never shown a $z$ for any $x$, gives real data the codes from which $G$ makes their like. The
 # moons are thin, so *across* a moon the code is hard to read: that is most of the error.
 #
 # The other way to get an encoder is regression on the generator's own pictures. It has a blind spot, which section 4 comes back to: it never
@@ -203,7 +204,7 @@ print(f"all eight the same {(young == old)[:, OTHERS].all(1).float().mean():.0%}
 # $$z^*=\arg\min_z\;\lVert\Phi(x)-\Phi(G(z,y_0))\rVert^2;$$
 # 3. the condition is changed: $G(z^*,y_1)$.
 #
-# Why $\Phi$ and not pixels? A pixel distance spends its effort on large areas, such as the background. The paper's $\Phi$ is FaceNet, which was trained to know people again whatever their age.
+# Why $\Phi$ and not pixels? A pixel distance spends its effort on large areas, such as the background. The paper's $\Phi$ is a face recogniser, which was trained to know people again.
 #
 # **What "identity" means here**, written down before looking: a network reads the picture that was brought, and the aged one. Identity
 # is kept when **all eight attributes but the age are unchanged**: smile, glasses, beard, hair, cut, turn, light and skin. One that differs counts as another person. And the age must become
@@ -215,7 +216,7 @@ print(f"all eight the same {(young == old)[:, OTHERS].all(1).float().mean():.0%}
 # One change to the paper: the generator may still show someone else once $y$ changes. As $\Phi$ does not see age, we may ask for *one* code that is this person **at both ages**,
 # $\sum_{y}\lVert\Phi(x)-\Phi(G(z,y))\rVert^2$. (60 faces; about 25 s for the five searches.)
 
-# %%
+# %% tags=["nbval-ignore-output"]
 brought, truth = oracles.fresh(faces, 60, generator=generator(50), size=32)
 y_was = BOTH[truth[:, AGE]]
 y_asked = y_was.roll(1, 1)  # the other age
@@ -276,12 +277,12 @@ assert all(identity[name][k] > identity["pixels, own age"][k] for name in list(S
 assert identity["pixels, own age"][0] > identity["encoder alone"][0]
 
 # %% [markdown]
-# Read the table across, not only down. With the oracle as $\Phi$ and as judge, identity is kept in more than 80 %. That is the figure one would like to report, and it is the biased one. Judged by the network that took
-# no part, either search keeps about three faces of four. Antipov et al. did it right: FaceNet as $\Phi$, another recogniser (OpenFace) as judge.
+# Read the table across, not only down. With the oracle as $\Phi$ and as judge, identity is kept in more than 80 % (83 to 88 % over four draws of 60 faces). That is the figure one would like to report, and it is the biased one. Judged by the network that took
+# no part, either search keeps about seven of ten (63 to 77 % and 72 to 75 % over those draws). Descending at both ages instead of one gains some fifteen points with either judge. Whoever reads such a figure should ask first whose opinion it is.
 #
 # All eight is a strict count: 0.96 for each attribute on average leaves $0.96^8=0.72$. Which ones fail?
 
-# %%
+# %% tags=["nbval-ignore-output"]
 for k, name in zip(OTHERS, [n for n in faces.names if n != "age"]):
     shares = [kept(portraits(z, y_asked))[:, OTHERS.index(k)].float().mean().item() for z in found_codes.values()]
     print(f"{name:8} unchanged: " + ", ".join(f"{label} {s:4.0%}" for label, s in zip(found_codes, shares)))
@@ -316,7 +317,7 @@ def ageing(face: int, age: float):
     p_old = oracle.logits(all_pictures)["age"].softmax(1)[:, 1]
     same = (oracle_reads(all_pictures) == oracle_reads(brought[face : face + 1])).sum(1).tolist()
     labels = ["brought", *(f"age {a:.2f}" for a in AGES), f"yours: {age:.2f}"]
-    titles = [f"{label}\nP(old) {p:.2f}\n{n} of 8 kept" for label, p, n in zip(labels, p_old, same)]
+    titles = [f"\n{label}\nP(old) {p:.2f}\n{n} of 8 kept" for label, p, n in zip(labels, p_old, same)]
     return pictures(all_pictures, cols=7, titles=titles, width=8.4)
 
 
@@ -366,11 +367,11 @@ print(f"squared length of the codes that E gives {code.square().sum(1).mean():.0
 rebuilt, code, guessed = rebuild(album[:10])
 show(
     pictures(torch.cat([album[:10], rebuilt, portraits(code, guessed.roll(1, 1))]), cols=10, width=8),
-    alt="Three rows of ten faces: as brought; rebuilt by the encoder and the generator, with the same hair, skin and light but a vague face; at the other age.",
+    alt="Three rows of ten faces: as brought; rebuilt by the encoder and the generator, with much the same hair, skin and light but a vague face; at the other age.",
 )
 
 # %% [markdown]
-# Hair, skin and light come back, mood and glasses often do not (15 % kept all eight in section 3). Two reasons show in the numbers. Trained with a squared error, $E$
+# Skin, light and most hair come back, mood and glasses often do not (in section 3 the encoder alone kept all eight in 15 %). Two reasons show in the numbers. Trained with a squared error, $E$
 # answers the *mean* of the codes that fit, and a mean is shorter than its parts: on a shell of squared length 64 it stands near the middle. And $E$ has only ever seen
 # pictures of $G$. In section 1 the encoder saw the data; in section 3 the descent saw this very picture.
 
@@ -384,7 +385,7 @@ show(
 #
 # The text: captions of birds, each bird described four times. First with a window of four words inside one sentence.
 
-# %%
+# %% tags=["nbval-ignore-output"]
 own = generator(0)
 flock = birds.sample(600, generator=own)
 told = [birds.caption(flock, generator=own) for _ in range(4)]
@@ -403,7 +404,7 @@ for word in ("red", "small", "beak", "left"):
 # What tells them apart is not grammar, it is the world: a red bird described four times is red four times. So let a word also see the other
 # captions of its bird, by a window of forty words over all four.
 
-# %%
+# %% tags=["nbval-ignore-output"]
 stories = [" ".join(lines) for lines in zip(*told)]
 far_pairs = pairs(stories, vocabulary, window=40, generator=own)
 words = skip_gram(torch.cat([near_pairs, far_pairs]), vocabulary, epochs=1.5, seed=0)
@@ -464,7 +465,7 @@ print("red is to wings as short is to", words.analogy("red", "wings", "short"), 
 #
 # One preparation: colours still lie so close that a generator cannot aim between them, so the 42 tags are whitened (same variance in every direction).
 
-# %%
+# %% tags=["nbval-ignore-output"]
 NOUN = {
     "body": "body",
     "wing": "wings",
@@ -677,14 +678,12 @@ shown = [0, 1, 2, 3, 4, 5]
 rows = torch.cat([whole(test_left[shown], right_half[shown]) for right_half in (blank, *many[:6], average, test_right)])
 rows = rows.view(9, 6, 1, 28, 28).transpose(0, 1).flatten(0, 1)
 show(
-    pictures(
-        rows, cols=9, width=7, titles=["given", *(f"z{k}" for k in range(1, 7)), "regression", "true"] + [""] * 45
-    ),
+    pictures(rows, cols=9, width=7),
     alt="Six left halves of digits; six completions of each that differ in the missing half; the blurred completion of a regression; the true digit.",
 )
 
 # %% [markdown]
-# Several $z$ give several right halves, as sharp as the true ones; the regression's have twice as many undecided pixels. As a *reader* of the cut digit the
+# From left to right: what is given, six completions, the regression, the truth. Several $z$ give several right halves, as sharp as the true ones; the regression's have twice as many undecided pixels. As a *reader* of the cut digit the
 # regression does better than a single sample: it hedges, and hedging is what reading wants. The right control for "any of eight" is eight halves of other digits:
 # eight guesses find much by luck.
 #
@@ -721,7 +720,7 @@ show(
 #
 # <details><summary>Answer</summary>
 #
-# The descent minimises what the judge measures: it may find codes that please this network and nobody else, as in unit 02. Antipov et al. judge by another recogniser, and so do we.
+# The descent minimises what the judge measures: it may find codes that please this network and nobody else, as in unit 02. The remedy is a judge that took no part in training or search.
 # </details>
 #
 # **4.** Why do *red* and *blue* get nearly the same vector from single sentences, and what would you change if they must differ?

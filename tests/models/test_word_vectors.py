@@ -59,8 +59,8 @@ def test_the_loss_is_minus_the_log_likelihood_of_coins() -> None:
 
 
 def test_nearest_and_analogy_on_vectors_made_by_hand() -> None:
-    words = Vocabulary(("king", "queen", "man", "woman", "bread"), (5, 4, 3, 2, 1))
-    table = torch.tensor([[1.0, 1, 0], [1, -1, 0], [0.2, 1, 0.1], [0.2, -1, 0.1], [0, 0, 9.0]])
+    words = Vocabulary(("king", "queen", "man", "woman", "bread", "witch"), (6, 5, 4, 3, 2, 1))
+    table = torch.tensor([[1.0, 1, 0], [1, -1, 0], [0.2, 1, 0.1], [0.2, -1, 0.1], [0, 0, 9.0], [-0.9, -1, 0]])
     vectors = WordVectors(words, table)
     assert vectors.analogy("man", "king", "woman") == "queen"
     assert vectors.nearest("king", 1)[0][0] == "man"
