@@ -58,10 +58,17 @@ from coursekit.models.captioner import Captioner
 from coursekit.models.joint_embedding import load_text_encoder
 from coursekit.models.text_to_image import TextDiscriminator, TextGenerator, load_style_encoder, load_text_generator
 from coursekit.oracles import oracle
-from coursekit.plots import figure, lines, picture, pictures, show, use_style
+from coursekit.plots import figure, picture, pictures, show, use_style
 from coursekit.runtime import generator
 from coursekit.training.text_to_image import (
-    RECIPE_32, SEEN_FORMS, UNSEEN_FORMS, Lesson, held_out, sample_birds, start, train_text_gan, variety,
+    RECIPE_32,
+    SEEN_FORMS,
+    UNSEEN_FORMS,
+    Lesson,
+    sample_birds,
+    start,
+    train_text_gan,
+    variety,
 )
 from coursekit.widgets import Choice, Slider, Text, explore
 
@@ -91,6 +98,7 @@ rows = torch.cat([paint([text] * 8, noise(8, k)) for k, text in enumerate(ASKED)
 show(
     pictures(rows, cols=8, width=8),
     alt="Four rows of eight generated birds at 64 pixels. Each row shows what its sentence says, in eight poses and backgrounds.",
+    colours=128,
 )
 for k, text in enumerate(ASKED, 1):
     print(f"row {k}: {text}")
@@ -135,7 +143,7 @@ same = noise(1, 12).expand(9, -1)
 colours = [f"a {colour} bird with a {colour} head, facing right" for colour in birds.COLOURS]
 row = paint(colours, same)
 told = caption_accuracy(colours, reader.read(row), birds.NAMES, birds.parse)
-show(pictures(row, cols=9, width=8, titles=list(birds.COLOURS)), alt="One noise, nine sentences: the same pose in nine colours.")
+show(pictures(row, cols=9, width=8, titles=list(birds.COLOURS)), alt="One noise, nine sentences: the same pose in nine colours.", colours=128)
 print(f"one z, nine sentences: {told.facts:.0%} of the facts told are shown")
 
 # %% [markdown]
@@ -187,7 +195,7 @@ for ax, one, yes, no in zip(axes, shown, true_text, false_text):
     picture(ax, one)
     text = "\n\n".join(textwrap.fill(f"{sign}: {words}", 42) for sign, words in (("true", yes), ("false", no)))
     ax.text(0.5, -0.06, text, transform=ax.transAxes, ha="center", va="top", fontsize=7)
-show(fig, alt="Three rendered birds, each with a true caption and the same caption with some words changed, so that it is false.")
+show(fig, alt="Three rendered birds, each with a true caption and the same caption with some words changed, so that it is false.", colours=128)
 
 # %% [markdown]
 # ## 3. Train one
@@ -299,7 +307,7 @@ QUOTED = [
 for text in QUOTED:
     print(f"{text}\n    read as {birds.parse(text)}; no picture for {birds.unknown_words(text) or 'nothing'}")
 grid = torch.cat([paint([text] * 8, noise(8, 40 + k)) for k, text in enumerate(QUOTED)])
-show(pictures(grid, cols=8, width=8), alt="Three rows of eight generated birds for the three quoted captions.")
+show(pictures(grid, cols=8, width=8), alt="Three rows of eight generated birds for the three quoted captions.", colours=128)
 quoted = caption_accuracy([text for text in QUOTED for _ in range(8)], reader.read(grid), birds.NAMES, birds.parse)
 print(f"facts shown: {quoted.facts:.0%}")
 
@@ -317,7 +325,7 @@ print(f"facts shown: {quoted.facts:.0%}")
 # (5 backgrounds, 3 poses) are shown at least a quarter as often as by renders. Renders themselves get 1.0 and nearly all.
 
 # %% tags=["covers:J-02"]
-FULL = dict(body="red", wing="black", head="yellow", belly="white", size="large", beak="long", facing="left")
+FULL = {"body": "red", "wing": "black", "head": "yellow", "belly": "white", "size": "large", "beak": "long", "facing": "left"}
 one_bird = birds.Attributes.of([FULL] * 300)
 draws = generator(31)
 sentence = birds.caption(birds.Attributes.of([FULL]), facts=tuple(birds.NAMES), forms=SEEN_FORMS, generator=draws)[0]
@@ -335,6 +343,7 @@ print(f"nearest of 3,000 renders at {copied.ratio:.2f} typical distances; near c
 show(
     pictures(torch.cat([fake[:10], real[:10]]), cols=10, width=8),
     alt="Above ten generated birds for one sentence, below ten renders of the same bird: the backgrounds vary in both rows, the poses in the lower one alone.",
+    colours=128,
 )
 assert kept.facts > 0.9 and 0.4 < found.spread < 1 and copied.share < 0.02
 
@@ -383,6 +392,7 @@ print(f"facing left: {kept_short:.0%}")
 show(
     pictures(torch.cat([as_it_is[:10], expanded[:10]]), cols=10, width=8),
     alt="Above ten pictures of 'a bird facing left', much alike; below ten pictures of longer sentences that say the same and the rest at random, all different.",
+    colours=128,
 )
 assert heads(expanded).max() < 0.25 < heads(as_it_is).max() and kept_short > 0.9
 
@@ -407,7 +417,7 @@ fig, axes = figure(2, 9, width=8, height=2.0)
 for k in range(9):
     for row_axes, which in zip(axes, (0, 5)):
         picture(row_axes[k], path[k, which], f"{fractions[k]:.2f}" if which == 0 else "")
-show(fig, alt="Two birds in nine steps from red to blue, pose and background unchanged.")
+show(fig, alt="Two birds in nine steps from red to blue, pose and background unchanged.", colours=128)
 print("share of the way that the colour has gone:", " ".join(f"{p:.2f}" for p in progress))
 assert (progress.diff() > -0.02).all() and 0.1 < progress[4] < 0.9
 
@@ -435,7 +445,7 @@ for k, text in enumerate(contents):
     half = lead.split(" with ")
     fig.axes[7 * (k + 1)].text(0.5, 0.5, f"{half[0]}\nwith {half[1]}\n{tail}", transform=fig.axes[7 * (k + 1)].transAxes, ha="center", va="center", fontsize=7)
 fig.axes[0].text(0.5, 0.5, "style from", transform=fig.axes[0].transAxes, ha="center", va="center", fontsize=8)
-show(fig, alt="A table of generated birds: each column has the background of the render above it, each row the bird its sentence names.")
+show(fig, alt="A table of generated birds: each column has the background of the render above it, each row the bird its sentence names.", colours=128)
 
 # %% [markdown]
 # Backgrounds follow the column. Poses hardly do, as section 6 foretold: to this generator the pose is a matter of the sentence.
@@ -525,7 +535,7 @@ def easel(sentence, second, mix, style):
 explore(
     easel,
     alt='Eight generated birds for "{sentence}", mixed with "{second}" at {mix}, style from {style}, and what the oracle reads in each.',
-    static=[dict(sentence=ASKED[0], second="a blue bird with white wings", mix=0.0, style="noise")],
+    static=[{"sentence": ASKED[0], "second": "a blue bird with white wings", "mix": 0.0, "style": "noise"}],
     sentence=Text(ASKED[0]), second=Text("a blue bird with white wings", label="second sentence"),
     mix=Slider(0.0, 1.0, 0.05, 0.0, label="mix in the second"), style=Choice(list(STYLES), "noise", label="style from"),
 )
