@@ -436,7 +436,7 @@ for name in ("tuned", "unscaled", "smoothing", "noise", "separate", "mixed"):
 # remedy's paper does not need something else. The next figure draws what it wrote. Bars are means, dots are seeds.
 
 
-# %% tags=["covers:F-17", "covers:F-21"]
+# %% tags=["covers:F-17", "covers:F-21", "covers:I-26"]
 def chart(measure: str) -> None:
     names = [name for name in REMEDIES if (name, "ring") in TABLE]
     fig, axes = figure(1, 2, width=8.0, height=0.24 * len(names) + 1.0, sharey=True)
