@@ -63,7 +63,7 @@ def _chars_eye(captions: list[str], alphabet: str, length: int) -> Tensor:
 
 def _chars_wrong(
     *,
-    fold: Callable[[str], str] = str.lower,
+    fold: Callable[[str], str] = (lambda text: text.lower()),
     cut: Callable[[str, int], str] = lambda text, T: text[:T],
     pad: Callable[[str, int], str] = lambda text, T: text.ljust(T, "\0"),
     index: Callable[[str, str], int | None] = lambda letter, alphabet: (
