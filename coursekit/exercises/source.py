@@ -55,6 +55,11 @@ def _express(value: Any, pieces: dict[str, str]) -> str:
     if isinstance(value, list | tuple):
         inner_text = ", ".join(_express(v, pieces) for v in value)
         return f"[{inner_text}]" if isinstance(value, list) else f"({inner_text},)" if value else "()"
+    if isinstance(value, set) and value:
+        return "{" + ", ".join(_express(v, pieces) for v in sorted(value, key=repr)) + "}"
+    if isinstance(value, re.Pattern):
+        pieces.setdefault("import re", "import re")
+        return f"re.compile({value.pattern!r}, {value.flags & ~re.UNICODE})"  # UNICODE is every str pattern's own
     if isinstance(value, types.ModuleType):
         pieces.setdefault(f"import {value.__name__}", f"import {value.__name__}")
         return value.__name__

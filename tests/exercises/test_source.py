@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import re
 from typing import Any
 
 import pytest
@@ -59,3 +60,11 @@ def test_what_a_decorated_closure_uses_comes_along() -> None:
 
 def test_an_empty_tuple_is_written() -> None:
     assert eval(as_code((), "x").removeprefix("x = ")) == ()
+
+
+def test_sets_and_patterns_are_written() -> None:
+    alone: dict[str, Any] = {"torch": torch}
+    words = re.compile(r"a (red|green)\.?", re.IGNORECASE)
+    exec(as_code(functools.partial(dict, colours={"red", "green"}, words=words), "mine"), alone)
+    found = alone["mine"]()
+    assert found == {"colours": {"red", "green"}, "words": words} and found["words"].match("A RED")
