@@ -38,18 +38,10 @@ from coursekit.datasets import birds
 from coursekit.metrics.sets import memorisation
 from coursekit.models.joint_embedding import load_picture_encoder, load_text_encoder
 from coursekit.models.text_to_image import load_text_generator
+from coursekit.training.captioned import Lesson, sample_birds
 from coursekit.training.gan import within
-from coursekit.training.text_to_image import (
-    INGREDIENTS,
-    RECIPE_32,
-    Lesson,
-    accuracy,
-    recall_at_1,
-    sample_birds,
-    start,
-    train_text_gan,
-    variety,
-)  # fmt: skip
+from coursekit.training.text_measures import accuracy, recall_at_1, variety
+from coursekit.training.text_to_image import INGREDIENTS, RECIPE_32, start, train_text_gan
 
 SEEDS = (0, 1, 2)
 TWINS = "with twins in addition"
@@ -67,7 +59,7 @@ def trained(without: str, seconds: float, seed: int, *, prepared: bool = False) 
         RECIPE_32.without(without) if without in INGREDIENTS else dataclasses.replace(RECIPE_32, twins=without == TWINS)
     )
     encoder = load_text_encoder()
-    lesson = Lesson.of(encoder, renders=4000 if prepared else 8000, size=32, seed=seed)
+    lesson = Lesson.of(encoder, renders=4000 if prepared else 8000, size=32, seed=seed, twins=recipe.twins)
     if prepared:
         began = time.process_time()
     gan = start(recipe, size=32, steps=10**6, seed=seed, on="cpu")

@@ -33,20 +33,11 @@ from coursekit.models.joint_embedding import (
 )  # fmt: skip
 from coursekit.models.text_to_image import StyleEncoder, load_text_generator
 from coursekit.oracles import oracle
+from coursekit.training.captioned import SEEN_FORMS, Lesson, held_out, sample_birds
 from coursekit.training.joint_embedding import also_true, train_together
 from coursekit.training.loop import train
-from coursekit.training.text_to_image import (
-    RECIPE_64,
-    SEEN_FORMS,
-    Lesson,
-    accuracy,
-    held_out,
-    recall_at_1,
-    sample_birds,
-    start,
-    train_text_gan,
-    variety,
-)  # fmt: skip
+from coursekit.training.text_measures import accuracy, recall_at_1, variety
+from coursekit.training.text_to_image import RECIPE_64, start, train_text_gan
 
 STEPS = {"encoders": 4000, "words": 800, "birds64": 9000, "style64": 1500}
 COMMAND = "python benchmarks/train_text.py"

@@ -53,6 +53,10 @@ class HandedOver:
     def shapes(self) -> dict[str, tuple[int, ...]]:
         return {name: tuple(tensor.shape) for name, tensor in self.network().state_dict().items()}
 
+    @cached_property
+    def _types(self) -> dict[str, torch.dtype]:
+        return {name: tensor.dtype for name, tensor in self.network().state_dict().items()}
+
     def probe(self, weights: Any, inputs: Inputs) -> Findings:
         """The tensors as they are; the judge measures."""
         if weights is None:
@@ -68,8 +72,7 @@ class HandedOver:
         if not (self._named(found) and self._shaped(found) and self._finite(found)):
             return None
         net = self.network()
-        types = {name: tensor.dtype for name, tensor in net.state_dict().items()}
-        net.load_state_dict({name: tensor.to(types[name]) for name, tensor in _tensors(found).items()})
+        net.load_state_dict({name: tensor.to(self._types[name]) for name, tensor in _tensors(found).items()})
         return net.eval()
 
     def part(self, *, points: float, finite: str) -> Part:
@@ -93,7 +96,7 @@ class HandedOver:
             tests=f"names, shapes and finite numbers of the {len(self.shapes)} tensors",
             probe=self.probe,
             compared=False,
-            laws=tuple(Law(name, says, _of_findings(holds)) for name, says, holds in laws),
+            laws=tuple(figures_law(name, says, holds) for name, says, holds in laws),
         )
 
     def _named(self, found: Findings) -> bool:
@@ -106,7 +109,7 @@ class HandedOver:
         )
 
     def _finite(self, found: Findings) -> bool:
-        whole = {name for name, tensor in self.network().state_dict().items() if not tensor.is_floating_point()}
+        whole = {name for name, dtype in self._types.items() if not dtype.is_floating_point}
         return all(
             name in whole or (tensor.is_floating_point() and bool(torch.isfinite(tensor).all()))
             for name, tensor in _tensors(found).items()
@@ -117,5 +120,14 @@ def _tensors(found: Findings) -> Findings:
     return {name: value for name, value in found.items() if name != CHANGED}
 
 
-def _of_findings(holds: Callable[[Findings], bool]) -> Callable[[Inputs, Findings], bool]:
-    return lambda inputs, found: holds(found)
+def figures_law(name: str, says: str, holds: Callable[[Findings], bool]) -> Law:
+    """A law on what was found or measured alone, whatever the draw was."""
+    return Law(name, says, lambda inputs, figures: bool(holds(figures)))
+
+
+UNFIT = figures_law(
+    "weights do not fit",
+    "The weights do not fit into the network, or what it makes of them is not finite, so that nothing could be measured.",
+    lambda figures: bool(figures["fits"]),
+)
+"""For a measure that says {"fits": False} where `HandedOver.load` gave no network."""

@@ -133,6 +133,13 @@ class TextDiscriminator(nn.Module):
                 expected=f"a multiple of the {len(x)} pictures",
                 do="Pass one code for each picture.",
             )
+        if self.apart is not None and len(x) % 2 == 0 and not torch.equal(*t[: len(x)].chunk(2)):
+            raise InputError.of(
+                "sentences",
+                got="other ones for the second half of the pictures",
+                expected="twins: row N / 2 + i has the sentence of row i",
+                do="Take batches of a Lesson with twins=True.",
+            )
         h = self.body(x)
         t, repeats = t * math.sqrt(self.text), len(t) // len(x)
         variety = 0.0 if self.apart is None else self._variety(h).repeat(repeats)

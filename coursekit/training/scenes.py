@@ -17,9 +17,10 @@ from coursekit.datasets import scenes
 from coursekit.models.joint_embedding import TextEncoder, characters
 from coursekit.models.layout import BoxDiscriminator, BoxGenerator, layout_maps
 from coursekit.models.text_to_image import TextGenerator
+from coursekit.training.captioned import next_false
 from coursekit.training.gan import Gan, GanConfig
 from coursekit.training.joint_embedding import also_true
-from coursekit.training.text_to_image import Recipe, next_false
+from coursekit.training.text_to_image import Recipe
 
 RECIPE = Recipe(latent=32, g_width=16, d_width=24, fine=16, lr=4e-4)
 """Of the generator that is told sentences, at 32 px."""

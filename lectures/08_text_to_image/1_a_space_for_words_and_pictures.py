@@ -62,9 +62,9 @@ from coursekit.models.joint_embedding import (
 from coursekit.oracles import oracle
 from coursekit.plots import PALETTE, figure, heatmap, lines, pictures, show, use_style
 from coursekit.runtime import generator, seeded
+from coursekit.training.captioned import SEEN_FORMS, UNSEEN_FORMS, held_out, sample_birds
 from coursekit.training.joint_embedding import agreement_loss, also_true
 from coursekit.training.progress import track
-from coursekit.training.text_to_image import SEEN_FORMS, UNSEEN_FORMS, held_out, sample_birds
 from coursekit.widgets import Text, explore
 
 use_style()

@@ -60,16 +60,9 @@ from coursekit.models.text_to_image import TextDiscriminator, TextGenerator, loa
 from coursekit.oracles import oracle
 from coursekit.plots import figure, picture, pictures, show, use_style
 from coursekit.runtime import generator
-from coursekit.training.text_to_image import (
-    RECIPE_32,
-    SEEN_FORMS,
-    UNSEEN_FORMS,
-    Lesson,
-    sample_birds,
-    start,
-    train_text_gan,
-    variety,
-)
+from coursekit.training.captioned import SEEN_FORMS, UNSEEN_FORMS, Lesson, sample_birds
+from coursekit.training.text_measures import variety
+from coursekit.training.text_to_image import RECIPE_32, start, train_text_gan
 from coursekit.widgets import Choice, Slider, Text, explore
 
 use_style()

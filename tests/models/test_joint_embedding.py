@@ -18,8 +18,8 @@ from coursekit.models.joint_embedding import (
 )  # fmt: skip
 from coursekit.oracles import oracle
 from coursekit.runtime import generator, seeded
+from coursekit.training.captioned import UNSEEN_FORMS, held_out, sample_birds
 from coursekit.training.joint_embedding import also_true
-from coursekit.training.text_to_image import UNSEEN_FORMS, held_out, sample_birds
 
 TEXTS = ["x", "ab", "a red bird", "a small red bird with black wings, facing left", "the bird has a grey head"]
 

@@ -100,3 +100,5 @@ def test_twins_are_compared_and_both_get_the_same_for_it() -> None:
     assert (equal[:2] - apart[:2]).abs().min() > 1e-6
     with pytest.raises(InputError, match="even"):
         small(twins=True)[1](torch.zeros(3, 3, 32, 32), codes(3))
+    with pytest.raises(InputError, match="twins"):
+        small(twins=True)[1](torch.zeros(4, 3, 32, 32), codes(4))

@@ -18,8 +18,8 @@ from coursekit.datasets import birds
 from coursekit.errors import TrainingError
 from coursekit.models.joint_embedding import PictureEncoder, TextEncoder, characters
 from coursekit.runtime import generator, seeded
+from coursekit.training.captioned import SEEN_FORMS, UNSEEN_FORMS, held_out, sample_birds
 from coursekit.training.joint_embedding import Agreement, agreement_loss, also_true, train_together
-from coursekit.training.text_to_image import SEEN_FORMS, UNSEEN_FORMS, held_out, sample_birds
 
 ROOT = Path(__file__).parents[2]
 

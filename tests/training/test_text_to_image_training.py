@@ -12,22 +12,11 @@ from coursekit.errors import InputError
 from coursekit.models.joint_embedding import TextEncoder
 from coursekit.models.text_to_image import load_text_generator
 from coursekit.runtime import generator, seeded
-from coursekit.training import text_to_image as lessons
+from coursekit.training.captioned import SEEN_FORMS, Lesson, held_out, next_false, sample_birds
 from coursekit.training.gan import within
 from coursekit.training.joint_embedding import also_true
-from coursekit.training.text_to_image import (
-    INGREDIENTS,
-    SEEN_FORMS,
-    Lesson,
-    Recipe,
-    accuracy,
-    held_out,
-    matching_hinge,
-    next_false,
-    sample_birds,
-    start,
-    train_text_gan,
-)  # fmt: skip
+from coursekit.training.text_measures import accuracy, variety
+from coursekit.training.text_to_image import INGREDIENTS, Recipe, matching_hinge, start, train_text_gan
 
 TINY = Recipe(latent=6, text=8, g_width=4, d_width=4, fine=3, twins=True, fast=False)
 
@@ -41,7 +30,7 @@ class Facts:
 
 @pytest.fixture(scope="module")
 def lesson() -> Lesson:
-    return Lesson.of(Facts(), renders=300, size=16, seed=0)  # type: ignore[arg-type]
+    return Lesson.of(Facts(), renders=300, size=16, seed=0, twins=True)  # type: ignore[arg-type]
 
 
 def test_captions_are_true_and_nearly_true_ones_differ_in_one_told_fact(lesson: Lesson) -> None:
@@ -77,8 +66,20 @@ def test_twins_agree_in_what_is_told_and_in_no_more_than_chance_beyond(lesson: L
     same = (free == lesson.labels)[unsaid]
     # Of seven attributes four have nine values, three have two: by chance 0.28 agree; a ninth are put back for their colours.
     assert 0.15 < same.float().mean() < 0.5
+    for batch in (2, 7):
+        with pytest.raises(InputError, match="batch"):
+            lesson.batches(batch, seed=0)
+
+
+def test_without_twins_every_picture_has_a_caption_of_its_own(lesson: Lesson) -> None:
+    single = Lesson.of(Facts(), renders=300, size=16, seed=0)  # type: ignore[arg-type]
+    assert torch.equal(single.x, lesson.x) and torch.equal(single.codes, lesson.codes) and single.twins is None
+    x, t, w = single.batches(24, seed=1)(0)
+    rows = [int((single.x == one).flatten(1).all(1).nonzero()[0]) for one in x]
+    fits = [also_true(codes.long(), single.labels[rows]).diagonal() for codes in (t, w)]
+    assert fits[0].all() and not fits[1].any() and len(set(rows)) > 20
     with pytest.raises(InputError, match="batch"):
-        lesson.batches(7, seed=0)
+        single.batches(1, seed=0)
 
 
 def test_the_next_false_caption_by_hand() -> None:
@@ -156,9 +157,7 @@ def test_accuracy_is_that_of_renders_for_a_draw_that_renders() -> None:
         told = t.long()
         some = birds.sample(n, generator=generator(seed)).stack()
         drawn.append(told)
-        return birds.render(
-            birds.Attributes(*torch.where(told < 0, some, told).unbind(1)), generator=generator(seed)
-        )
+        return birds.render(birds.Attributes(*torch.where(told < 0, some, told).unbind(1)), generator=generator(seed))
 
     def always_red(n: int, t: torch.Tensor, *, seed: int) -> torch.Tensor:
         return birds.render(birds.Attributes(*torch.zeros(7, n, dtype=torch.long)), generator=generator(seed))
@@ -195,13 +194,13 @@ def test_variety_is_one_for_renders_and_nothing_for_copies() -> None:
     def copies(n: int, t: torch.Tensor, *, seed: int) -> torch.Tensor:
         return renders(1, t[:1], seed=seed).expand(n, -1, -1, -1)
 
-    found = lessons.variety(renders, Facts())  # type: ignore[arg-type]
+    found = variety(renders, Facts())  # type: ignore[arg-type]
     assert found.spread == pytest.approx(1, abs=0.15) and found.styles > 0.9
-    found = lessons.variety(copies, Facts())  # type: ignore[arg-type]
+    found = variety(copies, Facts())  # type: ignore[arg-type]
     assert found.spread < 1e-5 and found.styles == pytest.approx(1 / 15)
 
 
 def test_a_text_encoder_may_be_untrained() -> None:
     with seeded(0):
         encoder = TextEncoder(features=8, width=4)
-    assert lessons.accuracy(lambda n, t, *, seed: torch.zeros(n, 3, 32, 32), encoder, n=20).facts < 0.6
+    assert accuracy(lambda n, t, *, seed: torch.zeros(n, 3, 32, 32), encoder, n=20).facts < 0.6

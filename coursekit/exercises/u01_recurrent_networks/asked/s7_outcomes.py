@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from coursekit.checks.declare import Findings, Inputs, Law, ManualQuestion, Part, Question
 from coursekit.checks.draws import Rng
-from coursekit.checks.weights import HandedOver, load_or_train
+from coursekit.checks.weights import UNFIT, HandedOver, load_or_train
 
 # sampler
 
@@ -165,7 +165,7 @@ def _measure(inputs: Inputs, found: Findings) -> Findings:
     if net is None:
         return {"fits": False}
     x, y = odd_so_far(_FRESH, _LONG, torch.Generator().manual_seed(inputs["seed"]))
-    twin = x.clone()
+    twin = x[:, :3].clone()
     twin[:, 0] *= -1
     with torch.no_grad():
         logits, other = net(x), net(twin)
@@ -175,13 +175,9 @@ def _measure(inputs: Inputs, found: Findings) -> Findings:
         "fits": True,
         "right": right.float().mean(0),  # by step
         "ones": said.float().mean(0),
-        "feels the first symbol": float(((other > 0) != said)[:, 1:3].float().mean()),
+        "feels the first symbol": float(((other > 0) != said[:, :3])[:, 1:].float().mean()),
         "a step behind": float((said[:, 1:_SHORT] == (y[:, : _SHORT - 1] > 0)).float().mean()),
     }
-
-
-def _fits(inputs: Inputs, figures: Findings) -> bool:
-    return bool(figures["fits"])
 
 
 def _right(figures: Findings, first: int, last: int) -> float:
@@ -202,8 +198,6 @@ def _not_other_symbol(inputs: Inputs, figures: Findings) -> bool:
 def _past_the_beginning(inputs: Inputs, figures: Findings) -> bool:
     return _right(figures, 1, _SHORT) >= ENOUGH_SHORT or _right(figures, 1, 3) < ENOUGH_SHORT
 
-
-_UNFIT = Law("weights do not fit", "The weights do not fit into the network, so that nothing could be measured.", _fits)
 
 PARITY_LEARNER = Question(
     unit="01",
@@ -246,7 +240,7 @@ except NotImplementedError:
             measure=_measure,
             compared=False,
             laws=(
-                _UNFIT,
+                UNFIT,
                 Law(
                     "one answer for everything",
                     "The network always says the same. Do you call `backward` and `step`, and return the net that you trained? A "
@@ -296,7 +290,7 @@ except NotImplementedError:
             measure=_measure,
             compared=False,
             laws=(
-                _UNFIT,
+                UNFIT,
                 Law(
                     "stuck on long sequences",
                     "Beyond the training lengths the answer is always the same. Was the last length trained for long enough?",

@@ -6,13 +6,12 @@ A generator that leaves no mode out: weights that are measured, not code that is
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
-from coursekit.checks.declare import Findings, Inputs, Law, Part, Question
-from coursekit.checks.weights import HandedOver, load_or_train
+from coursekit.checks.declare import Findings, Inputs, Part, Question
+from coursekit.checks.weights import UNFIT, HandedOver, figures_law, load_or_train
 from coursekit.datasets.toy2d import WORLDS
 from coursekit.metrics.modes import mode_coverage
 
@@ -96,16 +95,6 @@ def _measure(inputs: Inputs, found: Findings) -> Findings:
     }
 
 
-def _law(name: str, says: str, holds: Callable[[Findings], bool]) -> Law:
-    return Law(name, says, lambda inputs, figures: bool(holds(figures)))
-
-
-_UNFIT = _law(
-    "weights do not fit",
-    "The weights do not fit into the network, or what it makes of them is not finite, so that nothing could be measured.",
-    lambda f: f["fits"],
-)
-
 RING_GENERATOR = Question(
     unit="04",
     name="ring_generator",
@@ -154,44 +143,44 @@ except NotImplementedError:
             measure=_measure,
             compared=False,
             laws=(
-                _UNFIT,
-                _law(
+                UNFIT,
+                figures_law(
                     "one point",
                     "Whatever the noise is, the generator makes the same point. Either nothing was trained, or all modes "
                     "have collapsed into one place. Does the noise reach the output?",
                     lambda f: f["spread of all"] > 0.02,
                 ),
-                _law(
+                figures_law(
                     "not trained",
                     "The points lie in a heap around the middle, as those of a fresh network do. Do you step "
                     "G's optimiser, and "
                     "return the network that you trained?",
                     lambda f: f["radius"] > 0.45,
                 ),
-                _law(
+                figures_law(
                     "another radius",
                     "Hardly a point lies near the circle of radius 1. Was the data scaled, or did the training diverge?",
                     lambda f: f["quality"] > 0.02,
                 ),
-                _law(
+                figures_law(
                     "one mode only",
                     "Good points, but all of one mode: a complete collapse. Lower the learning rate, penalise "
                     "D's gradient at the "
                     "data, and give G as much as D.",
                     lambda f: f["covered"] != 1 or f["largest share"] < 0.5,
                 ),
-                _law(
+                figures_law(
                     "half of the modes",
                     "Modes are missing, and many. Train longer, with a gradient penalty; an average of G's "
                     "weights does not hop.",
                     lambda f: f["covered"] > 4,
                 ),
-                _law(
+                figures_law(
                     "modes that are barely touched",
                     "Each mode gets a sample now and then, which is not covering it: 2 % of the samples are asked for.",
                     lambda f: f["covered"] >= ENOUGH_MODES or f["touched"] < 8,
                 ),
-                _law(
+                figures_law(
                     "two modes missing",
                     "Nearly: two or three modes are missing. Train longer, or with a larger batch.",
                     lambda f: f["covered"] >= ENOUGH_MODES,
@@ -206,20 +195,20 @@ except NotImplementedError:
             measure=_measure,
             compared=False,
             laws=(
-                _UNFIT,
-                _law(
+                UNFIT,
+                figures_law(
                     "quality without modes",
                     "With fewer than 4 modes quality counts for nothing: one perfect point would have it all.",
                     lambda f: f["covered"] >= 4,
                 ),
-                _law(
+                figures_law(
                     "a ring without modes",
                     "The circle is right, but the points lie all around it. D cannot tell the gaps yet: a "
                     "smaller penalty, a higher "
                     "learning rate, or a longer training.",
                     lambda f: f["quality"] >= 0.6,
                 ),
-                _law(
+                figures_law(
                     "bridges between the modes",
                     "The modes are there, with too many points on the way from one to the next. Train longer, "
                     "or average the weights.",
@@ -235,13 +224,13 @@ except NotImplementedError:
             measure=_measure,
             compared=False,
             laws=(
-                _UNFIT,
-                _law(
+                UNFIT,
+                figures_law(
                     "spread without modes",
                     "With fewer than 4 modes the spread counts for nothing. See to the modes first.",
                     lambda f: f["covered"] >= 4,
                 ),
-                _law(
+                figures_law(
                     "learned by heart",
                     "Every mode is one point, always the same. Does the data have its noise, and the generator its own?",
                     lambda f: f["spread"] >= ENOUGH_SPREAD,

@@ -5,13 +5,11 @@ A generator of cards that does what its caption says: weights that are measured,
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
 
-from coursekit.checks.declare import Findings, Inputs, Law, Part, Question
-from coursekit.checks.weights import HandedOver, load_or_train
+from coursekit.checks.declare import Findings, Inputs, Part, Question
+from coursekit.checks.weights import UNFIT, HandedOver, figures_law, load_or_train
 
 # card_painter
 
@@ -163,15 +161,6 @@ def _measure(inputs: Inputs, found: Findings) -> Findings:
     }
 
 
-def _law(name: str, says: str, holds: Callable[[Findings], bool]) -> Law:
-    return Law(name, says, lambda inputs, figures: bool(holds(figures)))
-
-
-_UNFIT = _law(
-    "weights do not fit",
-    "The weights do not fit into the network, or what it makes of them is not finite, so that nothing could be measured.",
-    lambda f: f["fits"],
-)
 _CHANCE = (0.45, 0.5, 0.7)
 """Between chance (1/4, 1/3, 1/2) and what counts as read."""
 
@@ -234,22 +223,22 @@ except NotImplementedError:
             measure=_measure,
             compared=False,
             laws=(
-                _UNFIT,
-                _law(
+                UNFIT,
+                figures_law(
                     "nothing is drawn",
                     "The cards are all of one colour, as those of a fresh network are. Do you step G's optimiser, and "
                     "return the "
                     "network that you trained?",
                     lambda f: f["contrast"] > 0.15,
                 ),
-                _law(
+                figures_law(
                     "a haze",
                     "There is something on the cards, but hardly one comes near a shape in one of the four colours. "
                     "Train longer, or "
                     "with a higher learning rate, and give G as many steps as D.",
                     lambda f: f["clear"] > 0.5,
                 ),
-                _law(
+                figures_law(
                     "some are hazy",
                     "Most cards are clear, and too many are not. Train longer; an average of G's weights is calmer than G.",
                     lambda f: f["clear"] >= ENOUGH_CLEAR,
@@ -264,41 +253,41 @@ except NotImplementedError:
             measure=_measure,
             compared=False,
             laws=(
-                _UNFIT,
-                _law(
+                UNFIT,
+                figures_law(
                     "nothing to read",
                     "Unclear cards count as wrong, and hardly one is clear. See to the clearness first.",
                     lambda f: f["clear"] > 0.5,
                 ),
-                _law(
+                figures_law(
                     "the caption is not read",
                     "Colour, shape and side come out by chance, whatever the caption says. Does D get the caption with "
                     "**each** "
                     "picture, and real pictures with wrong captions?",
                     lambda f: not all(_chance(f, a) for a in range(3)),
                 ),
-                _law(
+                figures_law(
                     "left and right exchanged",
                     "What should be left is right: are the captions in the order of `draw_cards`?",
                     lambda f: f["read"][2] > 0.3,
                 ),
-                _law(
+                figures_law(
                     "the colour is not read",
                     "Shapes and sides are read, colours come by chance. Do the first four numbers of φ(t) reach G and D?",
                     lambda f: not _chance(f, 0),
                 ),
-                _law(
+                figures_law(
                     "the shape is not read",
                     "Colours and sides are read, shapes are not: they are learned last. Train longer, with wrong captions that "
                     "are wrong in the shape alone, too.",
                     lambda f: not _chance(f, 1),
                 ),
-                _law(
+                figures_law(
                     "the side is not read",
                     "Colours and shapes are read, sides come by chance. Do the last two numbers of φ(t) reach G and D?",
                     lambda f: not _chance(f, 2),
                 ),
-                _law(
+                figures_law(
                     "now and then something else",
                     "Nearly: the captions are read, with too many errors. Train longer, and see to it that the wrong "
                     "texts are wrong.",
@@ -314,25 +303,25 @@ except NotImplementedError:
             measure=_measure,
             compared=False,
             laws=(
-                _UNFIT,
-                _law(
+                UNFIT,
+                figures_law(
                     "style of nothing",
                     "Style counts only where there are cards: fewer than half are clear.",
                     lambda f: f["clear"] > 0.5,
                 ),
-                _law(
+                figures_law(
                     "one picture for each caption",
                     "A caption always gives the same card: the noise is not used. Draw fresh noise for every picture, "
                     "and let G have it "
                     "in training, too.",
                     lambda f: f["grey"] >= ENOUGH_GREY or f["commonest row"] <= ENOUGH_ROWS,
                 ),
-                _law(
+                figures_law(
                     "always the same grey",
                     "The rows vary, the background does not: a collapse of part of the style. Train with larger batches.",
                     lambda f: f["grey"] >= ENOUGH_GREY,
                 ),
-                _law(
+                figures_law(
                     "always the same row",
                     "The background varies, the height of the shape hardly does: a collapse of part of the style.",
                     lambda f: f["commonest row"] <= ENOUGH_ROWS,
