@@ -19,7 +19,7 @@ demo: $(READY)         ## release, a class of submissions of every kind, grading
 	$(BIN)/python -m coursekit.demo
 
 test: $(READY) lint    ## every test but the notebooks
-	$(BIN)/python -m pytest -n 2 --dist worksteal -q
+	$(BIN)/python -m pytest -n 2 --dist worksteal -q --durations=15
 
 lint: $(READY)
 	$(BIN)/ruff check .

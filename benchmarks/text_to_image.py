@@ -2,7 +2,7 @@
 
     python benchmarks/text_to_image.py                      # about ten minutes: two trainings of 4 CPU-minutes, side by side
     python benchmarks/text_to_image.py --json
-    python benchmarks/text_to_image.py --ablation           # 7 recipes x 3 seeds, an eighth of --seconds each, to data/results/
+    python benchmarks/text_to_image.py --ablation           # 10 recipes x 3 seeds, a quarter of --seconds each, to data/results/
     python benchmarks/text_to_image.py --picture docs/img/birds64.png
 
 Captions are fresh and worded in a form that neither encoder nor generator has read; facts are read from the pictures by the
@@ -44,26 +44,35 @@ from coursekit.training.text_measures import accuracy, recall_at_1, variety
 from coursekit.training.text_to_image import INGREDIENTS, RECIPE_32, start, train_text_gan
 
 SEEDS = (0, 1, 2)
-TWINS = "with twins in addition"
+ADDED: dict[str, dict[str, Any]] = {
+    "with interpolated captions": {"interpolated": 1.0},
+    "with interpolated captions, without matching-aware term": {"interpolated": 1.0, "matching": False},
+    "with twins": {"twins": True},
+}
+"""What may be added to RECIPE_32: GAN-INT-CLS, GAN-INT and pairs of pictures."""
+ARMS = ("", *INGREDIENTS, *ADDED)
 CAPTION = "a small red bird with black wings and a short beak"
 
 
-def trained(without: str, seconds: float, seed: int, *, prepared: bool = False) -> dict[str, float]:
-    """RECIPE_32 (without an ingredient, where one is named) after `seconds` of CPU time.
+def trained(change: str, seconds: float, seed: int, *, prepared: bool = False) -> dict[str, float]:
+    """RECIPE_32 (without an ingredient or with something added, where one is named) after `seconds` of CPU time.
 
     Rendering the lesson and reading its captions count, unless `prepared`.
     """
     torch.set_num_threads(1)
     began = time.process_time()
-    recipe = (
-        RECIPE_32.without(without) if without in INGREDIENTS else dataclasses.replace(RECIPE_32, twins=without == TWINS)
-    )
+    if change in INGREDIENTS:
+        recipe = RECIPE_32.without(change)
+    else:
+        recipe = dataclasses.replace(RECIPE_32, **ADDED.get(change, {}))
     encoder = load_text_encoder()
     lesson = Lesson.of(encoder, renders=4000 if prepared else 8000, size=32, seed=seed, twins=recipe.twins)
     if prepared:
         began = time.process_time()
     gan = start(recipe, size=32, steps=10**6, seed=seed, on="cpu")
-    records = train_text_gan(gan, lesson.batches(recipe.batch, seed=seed), matching=recipe.matching)
+    records = train_text_gan(
+        gan, lesson.batches(recipe.batch, seed=seed), matching=recipe.matching, interpolated=recipe.interpolated, r1=recipe.r1
+    )
     for _ in within(gan, records, seconds - (time.process_time() - began)):
         pass
     spent = time.process_time() - began
@@ -114,10 +123,10 @@ def ablation(pool: ProcessPoolExecutor, seconds: float) -> dict[str, Any]:
     jobs: dict[tuple[str, int], Future[dict[str, float]]] = {
         (name, seed): pool.submit(trained, name, seconds, seed, prepared=True)
         for seed in SEEDS
-        for name in ("", *INGREDIENTS, TWINS)
+        for name in ARMS
     }
     rows: dict[str, Any] = {}
-    for name in ("", *INGREDIENTS, TWINS):
+    for name in ARMS:
         found = [jobs[name, seed].result() for seed in SEEDS]
         rows[name or "everything"] = {
             key: [round(f[key], 4) for f in found] for key in ("facts", "held_out", "spread", "styles", "steps")
@@ -144,15 +153,12 @@ def main() -> int:
         return 0
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
         if options.ablation:
-            table = ablation(pool, options.seconds / 8)
+            table = ablation(pool, options.seconds / 4)
             path = shipped.folder() / "results" / "text_to_image.json"
             files.replace(path, json.dumps(table, indent=1) + "\n")
             for name, row in table["rows"].items():
                 mean, low, high = statistics.mean(row["facts"]), min(row["facts"]), max(row["facts"])
-                print(
-                    f"without {name:24}" if name != "everything" else f"{name:32}",
-                    f"{mean:.3f} ({low:.3f} to {high:.3f})",
-                )
+                print(f"{'without ' * (name in INGREDIENTS) + name:56} {mean:.3f} ({low:.3f} to {high:.3f})")
             return 0
         arms = {name: pool.submit(trained, name, options.seconds, 0) for name in ("", "matching-aware term")}
         result = shipped_model()

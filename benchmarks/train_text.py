@@ -39,7 +39,7 @@ from coursekit.training.loop import train
 from coursekit.training.text_measures import accuracy, recall_at_1, variety
 from coursekit.training.text_to_image import RECIPE_64, start, train_text_gan
 
-STEPS = {"encoders": 4000, "words": 800, "birds64": 9000, "style64": 1500}
+STEPS = {"encoders": 4000, "words": 800, "birds64": 6000, "style64": 1500}
 COMMAND = "python benchmarks/train_text.py"
 
 
@@ -181,7 +181,7 @@ def birds64(seed: int, steps: int, data: Path, command: str) -> None:
     encoder = load_text_encoder(data=data)
     lesson = Lesson.of(encoder, renders=min(12_000, 100 * steps), size=64, seed=seed)
     gan = start(RECIPE_64, size=64, steps=steps, seed=seed)
-    for record in train_text_gan(gan, lesson.batches(RECIPE_64.batch, seed=seed)):
+    for record in train_text_gan(gan, lesson.batches(RECIPE_64.batch, seed=seed), r1=RECIPE_64.r1):
         if (record.step + 1) % 500 == 0:
             facts = accuracy(gan.sample, encoder, n=300).facts
             found, spent = variety(gan.sample, encoder), time.process_time() - began

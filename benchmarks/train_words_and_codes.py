@@ -38,7 +38,7 @@ from coursekit.training.word_attention import fitting, sentence_scores, train_ma
 POOL = 12_000
 HELD_OUT_SEED = 1_000_003
 MATCHER_STEPS, MATCHER_BATCH = 1000, 32
-VQ_STEPS, PRIOR_STEPS = 3000, 2000
+VQ_STEPS, PRIOR_STEPS = 3000, 6000
 
 
 def world() -> PictureWorld:
@@ -121,8 +121,9 @@ def vq(seed: int, steps: int | None) -> Made:
     return net, figures, config
 
 
-PAINTER_STEPS = {"painter_sentence": 700, "painter_words": 650}
-"""As many as each takes in the same CPU time, about 45 s each."""
+PAINTER_STEPS = {"painter_sentence": 2800, "painter_words": 2600}
+"""As many as each takes in the same CPU time, about three minutes each."""
+PAINTER_LR = 9e-4
 
 
 def painter(seed: int, steps: int | None, *, attend: bool) -> Made:
@@ -143,12 +144,13 @@ def painter(seed: int, steps: int | None, *, attend: bool) -> Made:
     with seeded(seed):
         G, D = WordGenerator(**config), SentenceDiscriminator(text=48, width=24, fine=16)
     run = GanConfig(
-        steps=steps or PAINTER_STEPS["painter_words" if attend else "painter_sentence"], latent=24, lr_d=4e-4, lr_g=4e-4,
-        betas=(0.0, 0.99), ema=0.998, decay_from=0.5, fresh_noise=False, channels_last=True, measure_every=0, seed=seed,
+        steps=steps or PAINTER_STEPS["painter_words" if attend else "painter_sentence"], latent=24,
+        lr_d=PAINTER_LR, lr_g=PAINTER_LR, betas=(0.0, 0.99), ema=0.998, decay_from=0.5, fresh_noise=False,
+        channels_last=True, measure_every=0, seed=seed,
     )  # fmt: skip
     gan = Gan(G, D, run, game=HINGE, fabric=runtime.fabric(on="cpu", precision=runtime.precision("cpu")))
     start = time.process_time()
-    for record in train_text_gan(gan, batches, measure=lambda gan: paint_accuracy(gan.sample, reader)):
+    for record in train_text_gan(gan, batches, r1=1.0, measure=lambda gan: paint_accuracy(gan.sample, reader)):
         if record.measure is not None:
             print(
                 f"attend={attend}, step {record.step + 1}: facts {record.measure:.3f}, {time.process_time() - start:.1f} CPU s",

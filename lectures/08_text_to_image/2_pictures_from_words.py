@@ -161,12 +161,11 @@ crowd = sample_birds(4000, generator=generator(3))
 said = birds.facts(birds.caption(crowd, forms=SEEN_FORMS, generator=generator(4)))
 shuffled_facts = said[torch.randperm(4000, generator=generator(5))]
 accidental = ((shuffled_facts < 0) | (shuffled_facts == crowd.stack())).all(1).float().mean()
-by_size = {int(k): ((shuffled_facts < 0) | (shuffled_facts == crowd.stack())).all(1)[(said >= 0).sum(1) == k].float().mean() for k in (2, 5)}
 print(f"of shuffled captions {accidental:.1%} are true of the picture all the same")
-assert accidental > 0.01  # one in fifty "wrong" pairs would teach D that a true caption is false
+assert accidental > 0.01  # each would teach D that a true caption is false
 
 # %% [markdown]
-# One in some fifty is true by accident. With real captions nobody can count them; with ours we can, and leave them out.
+# One in forty is true by accident. With real captions nobody can count them; with ours we can, and leave them out.
 #
 # Another thing about shuffled captions: they are *too* wrong. "a small red bird facing left" under a large blue bird can be found out by one
 # word, whichever. So for half of the pairs the lesson below takes the picture's own caption and changes **one** fact.
@@ -193,7 +192,7 @@ show(fig, alt="Three rendered birds, each with a true caption and the same capti
 # %% [markdown]
 # ## 3. Train one
 #
-# 32 pixels, 45 seconds here (a student's model gets four minutes; its figure is in section 4). The panel's last curve is the one to watch:
+# 32 pixels, 45 seconds here (four minutes make a good one, says section 4). The panel's last curve is the one to watch:
 # **the share of told facts that the oracle finds in the pictures**. Losses say little, as in lecture 4.2.
 
 # %% tags=["nbval-ignore-output"]
@@ -210,7 +209,7 @@ STEPS = 650
 gan = start(RECIPE_32, size=32, steps=STEPS, seed=0)
 gan.config = type(gan.config)(**{**vars(gan.config), "measure_every": 100})
 student = watch(
-    train_text_gan(gan, lesson.batches(RECIPE_32.batch, seed=0), measure=facts_shown), total=STEPS, measure="facts shown",
+    train_text_gan(gan, lesson.batches(RECIPE_32.batch, seed=0), r1=RECIPE_32.r1, measure=facts_shown), total=STEPS, measure="facts shown",
     sample=lambda: gan.sample(16, test_codes[:16]), opinion="score",
 )
 history = [(record.step + 1, record.measure) for record in student if record.measure is not None]
@@ -236,21 +235,25 @@ with torch.no_grad():
 order = (s_right > s_wrong).float().mean()
 print(f"mean scores: render and true caption {s_right.mean():.2f}, render and false {s_wrong.mean():.2f}, fake {s_fake.mean():.2f}")
 print(f"the true caption scores higher than the false one for {order:.0%} of the renders")
-assert s_right.mean() > s_wrong.mean() and order > 0.7
+assert s_right.mean() > s_wrong.mean() and order > 0.8  # four other trainings: 0.90 to 0.93
 
 # %% [markdown]
 # ## 4. What is each ingredient worth?
 #
-# One table, one command (`python benchmarks/text_to_image.py --ablation`): the recipe at 32 pixels, and the recipe without one of its parts, three seeds each,
-# all for the same CPU time of one (busy) core. Facts shown in captions of a form that training never saw.
+# One table, one command (`python benchmarks/text_to_image.py --ablation`): the recipe at 32 pixels, without one of its parts or with something added, three seeds
+# each, all for the same CPU time of one core. Facts shown in captions of a form that training never saw; then how far apart pictures of one caption are, in units
+# of renders, and how many kinds of style they show (section 6).
 
 # %%
 table = json.loads((shipped.folder() / "results" / "text_to_image.json").read_text())
 print(f"{table['seconds']:.0f} CPU seconds each, seeds {table['seeds']}")
-worth = {name: row["facts"] for name, row in table["rows"].items()}
-for name, row in sorted(worth.items(), key=lambda item: -np.mean(item[1])):
+print(f"{'':56}facts shown               spread   styles")
+for name, row in sorted(table["rows"].items(), key=lambda item: -np.mean(item[1]["facts"])):
     label = name if name == "everything" or name.startswith("with ") else f"without {name}"
-    print(f"{label:34} {np.mean(row):.3f}   ({min(row):.3f} to {max(row):.3f})")
+    facts = row["facts"]
+    print(
+        f"{label:56}{np.mean(facts):.3f}  ({min(facts):.3f} to {max(facts):.3f})   {np.mean(row['spread']):.2f}     {np.mean(row['styles']):.2f}"
+    )
 
 # %% [markdown]
 # Half a minute is early in a training, and the table says what counts *early*. The projection counts most: joined to the 4 x 4 cells, the sentence takes far
@@ -539,7 +542,7 @@ print(f"eight pictures in {time.perf_counter() - began:.2f} s")
 # %% [markdown]
 # ## 11. Where it ends
 #
-# The generator knows 40 words and one kind of bird. Try, above: "a bird that is **not** red" (it has learned that *red* means red); "a purple
+# The generator knows one kind of bird, and what seven facts can say about it. Try, above: "a bird that is **not** red" (it has learned that *red* means red); "a purple
 # bird" (listed as unknown, painted as something near); "two red birds" (one). Each failure is a fact that the training captions never told.
 # Lecture 8.4 goes to scenes with several things, where the question "which colour belongs to which thing" becomes the hard part.
 #

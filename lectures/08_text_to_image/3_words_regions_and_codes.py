@@ -91,22 +91,13 @@ PARTS = ("body", "wing", "head", "belly")
 # captions, and has to find out.
 
 # %%
-LABELS = flock.labels(
-    [
-        {
-            "body": "yellow",
-            "wing": "blue",
-            "head": "red",
-            "belly": "white",
-            "size": "large",
-            "beak": "long",
-            "facing": "right",
-        }
-    ]
-)
+KIND = {"body": "yellow", "wing": "blue", "head": "red", "belly": "white", "size": "large", "beak": "long", "facing": "right"}
+LABELS = flock.labels([KIND])
 CAPTION = "this yellow bird has blue wings, a red head and a white belly"
 bird = flock.render(LABELS, generator=generator(4))
-show(pictures(bird, width=2.2), alt="A large yellow bird with blue wings, a red head and a white belly.")
+fig, ax = figure(1, 1, 1.5, 1.5)
+picture(ax, bird[0])
+show(fig, alt="A large yellow bird with blue wings, a red head and a white belly.")
 print(CAPTION)
 
 # %% [markdown]

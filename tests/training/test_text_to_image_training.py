@@ -15,10 +15,11 @@ from coursekit.runtime import generator, seeded
 from coursekit.training.captioned import SEEN_FORMS, Lesson, held_out, next_false, sample_birds
 from coursekit.training.gan import within
 from coursekit.training.joint_embedding import also_true
+from coursekit.training.penalties import r1, slopes
 from coursekit.training.text_measures import accuracy, variety
-from coursekit.training.text_to_image import INGREDIENTS, Recipe, matching_hinge, start, train_text_gan
+from coursekit.training.text_to_image import INGREDIENTS, Recipe, _flatten, matching_hinge, start, train_text_gan
 
-TINY = Recipe(latent=6, text=8, g_width=4, d_width=4, fine=3, twins=True, fast=False)
+TINY = Recipe(latent=6, text=8, g_width=4, d_width=4, fine=3, twins=True, r1=1.0, fast=False)
 
 
 class Facts:
@@ -108,7 +109,7 @@ def test_each_ingredient_can_be_left_out(part: str, lesson: Lesson) -> None:
     recipe = TINY.without(part)
     assert recipe != TINY
     gan = start(Recipe(**{**vars(recipe), "text": 7}), size=16, steps=2, seed=0, on="cpu")
-    records = list(train_text_gan(gan, lesson.batches(8, seed=0), matching=recipe.matching))
+    records = list(train_text_gan(gan, lesson.batches(8, seed=0), matching=recipe.matching, r1=recipe.r1))
     assert [r.step for r in records] == [0, 1] and all(math.isfinite(r.d_loss + r.g_loss) for r in records)
     assert (gan.average is None) == (part == "averaged weights")
 
@@ -137,6 +138,35 @@ def test_interpolated_captions_teach_g(lesson: Lesson) -> None:
         return torch.cat([p.detach().flatten() for p in gan.generator.parameters()])
 
     assert not torch.equal(weights(0.0), weights(1.0))
+
+
+def test_the_penalty_is_taken_at_renders_in_every_eighth_step(lesson: Lesson, monkeypatch: pytest.MonkeyPatch) -> None:
+    gan = start(Recipe(**{**vars(TINY), "text": 7}), size=16, steps=17, seed=0, on="cpu")
+    data, seen = lesson.batches(8, seed=0), []
+
+    def noted(gamma: float):
+        def penalty(D, real, fake, *conditions):
+            seen.append((gamma, real.clone(), *conditions))
+            return r1(gamma)(D, real, fake, *conditions)
+
+        return penalty
+
+    monkeypatch.setattr("coursekit.training.text_to_image.penalties.r1", noted)
+    records = list(train_text_gan(gan, data, r1=0.25))
+    assert len(records) == 17 and [gamma for gamma, *_ in seen] == [2.0] * 3  # steps 0, 8 and 16, eight times as strong
+    for k, (_, x, t) in zip((0, 8, 16), seen):
+        assert torch.equal(x, data(k)[0]) and torch.equal(t, data(k)[1])
+
+
+def test_the_penalty_moves_d_down_its_own_slope(lesson: Lesson) -> None:
+    """Nothing but the penalty: steps of D's optimiser along it make D flatter at the renders."""
+    gan = start(Recipe(**{**vars(TINY), "text": 7}), size=16, steps=1, seed=0, on="cpu")
+    x, t, _ = lesson.batches(8, seed=0)(0)
+    slope = lambda: slopes(gan.discriminator, x, t).square().mean().item()  # noqa: E731
+    before = slope()
+    for _ in range(20):
+        _flatten(gan, x, t, 1.0, label="a test")
+    assert slope() < 0.9 * before
 
 
 def test_a_budget_of_seconds_sets_the_number_of_steps(monkeypatch: pytest.MonkeyPatch, lesson: Lesson) -> None:
