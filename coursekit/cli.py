@@ -7,6 +7,7 @@ Exit codes: 0 all well; 1 something was found wrong (a fault in an audit, a subm
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 from collections.abc import Sequence
@@ -49,10 +50,38 @@ def _parser() -> argparse.ArgumentParser:
     release.add_argument("--bundle", type=Path, default=None, help="where the zip goes (default: bundles/)")
     release.set_defaults(run=_release)
 
+    collect = commands.add_parser("collect", help="sort a download into submitted/, whatever platform it comes from")
+    collect.add_argument(
+        "source", type=Path, help="folder, zip, download of Moodle, Canvas or Gradescope, or nbgrader's exchange"
+    )
+    collect.add_argument("--assignment", default=None, help="such as 01 (default: the only one released)")
+    collect.add_argument("--into", type=Path, default=None, help="where to (default: submitted/)")
+    _layout_options(collect)
+    collect.set_defaults(run=_collect)
+
     grade = commands.add_parser("grade", help="grade a class into nbgrader's gradebook")
-    grade.add_argument("submitted", nargs="?", type=Path, default=None, help="folder or notebook (default: submitted/)")
+    grade.add_argument(
+        "submitted", nargs="?", type=Path, default=None, help="folder, notebook or download (default: submitted/)"
+    )
+    _layout_options(grade)
     _grading_options(grade)
+    _regrading_options(grade)
     grade.set_defaults(run=_grade)
+
+    export = commands.add_parser("export", help="scores as CSV, manual grades and late penalties in them")
+    export.add_argument("--assignment", default=None, help="such as 01 (default: the only one released)")
+    export.add_argument("--format", choices=("csv", "canvas", "moodle"), default="csv")
+    export.add_argument("--column", default="", help='the column in Canvas, such as "Recurrent networks (4711)"')
+    export.add_argument("--roster", type=Path, default=None, help="CSV with names and numbers that the platform knows")
+    export.add_argument("--to", type=Path, default=None, help="file to write (default: standard output)")
+    export.set_defaults(run=_export)
+
+    similar = commands.add_parser("similar", help="which answers resemble each other more than chance; runs nothing")
+    similar.add_argument("submitted", nargs="?", type=Path, default=None, help="folder (default: submitted/)")
+    similar.add_argument("--assignment", default=None, help="such as 01 (default: the only one released)")
+    similar.add_argument("--pairs", type=int, default=50, help="at most so many pairs")
+    similar.add_argument("--json", action="store_true")
+    similar.set_defaults(run=_similar)
 
     audit = commands.add_parser("audit", help="prove the exercises, or judge one notebook")
     audit.add_argument("--submission", type=Path, default=None, help="judge this notebook instead; nothing is recorded")
@@ -82,13 +111,36 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _layout_options(parser: argparse.ArgumentParser) -> None:
+    layouts = ("auto", "folder", "zip", "moodle", "canvas", "gradescope", "exchange")
+    parser.add_argument("--layout", choices=layouts, default="auto", help="of the source (default: recognised)")
+    parser.add_argument(
+        "--roster",
+        type=Path,
+        default=None,
+        help="CSV: id, first_name, last_name, email; or Canvas's or Moodle's own export",
+    )
+
+
 def _grading_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--assignment", default=None, help="such as 01 (default: the only one released)")
     parser.add_argument("--jobs", type=int, default=2, help="submissions at a time")
     parser.add_argument("--seed", type=int, default=None, help="of the hidden draws (default: secret)")
     parser.add_argument("--time-limit", type=float, default=120.0, help="seconds for one submission")
+    parser.add_argument("--cell-limit", type=float, default=20.0, help="seconds for one cell")
     parser.add_argument("--memory-limit", type=float, default=2.0, help="GB for one submission")
     parser.add_argument("--trust-submissions", action="store_true", help="run without a sandbox where there is none")
+
+
+def _regrading_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--student", action="append", default=[], metavar="NAME", help="this student only (repeatable)")
+    parser.add_argument(
+        "--exercise", action="append", default=[], metavar="ID", help="change this exercise's score only (repeatable)"
+    )
+    parser.add_argument("--anew", action="store_true", help="begin anew, whatever a killed run has done")
+    parser.add_argument("--names", action="store_true", help="the class report says whose lines its examples are")
+    parser.add_argument("--lines", action="store_true", help="a line for each finished submission, no progress bar")
+    parser.add_argument("--scheduler", default=None, metavar="ADDRESS", help="run the submissions on this Dask cluster")
 
 
 def _doctor(args: argparse.Namespace) -> int:
@@ -116,22 +168,138 @@ def _release(args: argparse.Namespace) -> int:
     return 0
 
 
+def _collect(args: argparse.Namespace) -> int:
+    from coursekit.grading.collect import find_unit
+    from coursekit.grading.gather import as_text
+    from coursekit.grading.intake import take_in
+
+    course = Course.find(args.course)
+    of = find_unit(course, args.assignment)
+    done = take_in(course, of, args.source, layout=args.layout, roster=args.roster, into=args.into)
+    print(as_text(done))
+    return 1 if done.refused or done.unmatched else 0
+
+
+def _export(args: argparse.Namespace) -> int:
+    from coursekit.files import replace
+    from coursekit.grading.collect import find_unit
+    from coursekit.grading.export import export, with_roster
+    from coursekit.grading.host import Ledger
+    from coursekit.grading.roster import read_roster
+
+    course = Course.find(args.course)
+    of = find_unit(course, args.assignment)
+    with contextlib.closing(Ledger(course, of)) as ledger:
+        standings, maximum = ledger.standings(), ledger.maximum()
+    if args.roster is not None:
+        standings = with_roster(standings, read_roster(args.roster))
+    text = export(standings, maximum, of, form=args.format, column=args.column)
+    if args.to is None:
+        sys.stdout.write(text.replace("\r\n", "\n"))
+        return 0
+    replace(args.to, text)
+    waiting = sum(s.waiting for s in standings)
+    print(
+        f"wrote {args.to}: {len(standings)} students{f', {waiting} with answers to grade by hand' if waiting else ''}"
+    )
+    return 0
+
+
+def _similar(args: argparse.Namespace) -> int:
+    from coursekit.grading.collect import collect, find_unit
+    from coursekit.grading.similar import as_json, as_text, write_similarity
+
+    course = Course.find(args.course)
+    of = find_unit(course, args.assignment)
+    report = write_similarity(course, of, collect(args.submitted or course.submitted, of), most=args.pairs)
+    print(json.dumps(as_json(report)) if args.json else as_text(report))
+    return 0
+
+
 def _grade(args: argparse.Namespace) -> int:
     course = Course.find(args.course)  # before the imports, which take a second
 
+    from coursekit.grading import regrade
     from coursekit.grading.batch import grade
-    from coursekit.grading.collect import collect, find_unit
-    from coursekit.grading.report import line, report_path, table
+    from coursekit.grading.clean import one_line
+    from coursekit.grading.collect import find_unit
+    from coursekit.grading.gather import as_text
+    from coursekit.grading.intake import submissions as handed_in
+    from coursekit.grading.report import report_path, table
 
     of = find_unit(course, args.assignment)
-    submissions = collect(args.submitted or course.submitted, of)
-    print(f"grading {len(submissions)} submissions of {of.name}")
-    batch = grade(submissions, of, course, **_options(args), on_result=lambda result: print(line(result), flush=True))
+    exercises = regrade.choose_exercises(of, args.exercise)
+    handed, gathered = handed_in(course, of, args.submitted, layout=args.layout, roster=args.roster)
+    submissions = regrade.choose_students(handed, args.student)
+    if gathered is not None:
+        print(as_text(gathered))
+    print(f"grading {len(submissions)} submissions of {of.name}", flush=True)
+    with _Watch(len(submissions), lines=args.lines or not sys.stdout.isatty()) as watch:
+        batch = grade(
+            submissions,
+            of,
+            course,
+            **_options(args),
+            exercises=exercises,
+            part=bool(args.student),
+            anew=args.anew,
+            workers=_cluster(args, course, of),
+            names=args.names,
+            on_start=watch.start,
+            on_result=watch.finished,
+        )
     print(table(batch.results))
+    if batch.regraded:
+        print(regrade.as_text(batch.changes))
+        print(f"changes: {regrade.path(course, of)}")
     for failure in batch.failures:
-        print(f"not written: {failure}", file=sys.stderr)
+        print(f"not written: {one_line(failure)}", file=sys.stderr)
     print(f"class report: {report_path(course, of)}")
     return 1 if batch.failures else 0
+
+
+class _Watch:
+    """What the terminal shows while a class is graded: a line for each submission, or a bar."""
+
+    def __init__(self, total: int, *, lines: bool) -> None:
+        self.total, self.lines = total, lines
+        self.bar: Any = None
+        self.done = 0
+
+    def start(self, done: int, since: str) -> None:
+        self.done = done
+        if done:
+            print(f"going on with the run of {since}: {done} of {self.total} were done", flush=True)
+        if not self.lines:
+            from coursekit.training.progress import Bar
+
+            self.bar = Bar("grading", self.total, done=done, rate=True)
+
+    def finished(self, result: Any) -> None:
+        from coursekit.grading.report import line
+
+        self.done += 1
+        if self.bar is not None:
+            self.bar.update(self.done)
+        if self.lines:
+            print(line(result), flush=True)
+
+    def __enter__(self) -> _Watch:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.bar is not None:
+            self.bar.close(self.done)
+
+
+def _cluster(args: argparse.Namespace, course: Course, of: Unit) -> Any:
+    """The workers behind a scheduler, or None for those of this machine."""
+    if args.scheduler is None:
+        return None
+    from coursekit.grading.remote import Cluster
+
+    options = _options(args)
+    return Cluster(args.scheduler, of, limits=options["limits"], hidden=[course.root], trust=options["trust"])
 
 
 def _audit(args: argparse.Namespace) -> int:
@@ -220,7 +388,8 @@ def _worlds(args: argparse.Namespace) -> int:
 def _options(args: argparse.Namespace) -> dict[str, Any]:
     from coursekit.grading.results import Limits
 
-    limits = Limits(wall_seconds=args.time_limit, memory_bytes=int(args.memory_limit * 2**30))
+    memory = int(args.memory_limit * 2**30)
+    limits = Limits(cell_seconds=args.cell_limit, wall_seconds=args.time_limit, memory_bytes=memory)
     return {"seed": args.seed, "jobs": args.jobs, "limits": limits, "trust": args.trust_submissions}
 
 

@@ -97,6 +97,11 @@ class Course:
         return self.root / "reports"
 
     @property
+    def private(self) -> Path:
+        """What grading keeps for itself: the lock, journals, secret seeds. For its owner's eyes only."""
+        return self.root / ".grading"
+
+    @property
     def gradebook(self) -> Path:
         return self.root / "gradebook.db"
 

@@ -10,6 +10,10 @@
     ├── EvidenceError         a frame from a worker is malformed, too large or out of place
     ├── SandboxUnavailable    this system cannot contain a stranger's code
     ├── GradebookError        the gradebook cannot be opened, or belongs to another course
+    │   └── GradebookLocked   another process holds the gradebook and does not let go
+    ├── CourseBusy            another run is grading this course
+    ├── JournalError          what a batch has done cannot be written down
+    ├── SchedulerError        the cluster that submissions run on cannot be used
     ├── DataAbsent            a real data set or pretrained network is not on this machine
     ├── DataFileError         a file of a real data set or pretrained network is corrupt, or not in its format
     ├── ShippedFileError      a file of data/ is absent, corrupt or does not fit
@@ -56,6 +60,22 @@ class SandboxUnavailable(CoursekitError):
 
 class GradebookError(CoursekitError):
     """The gradebook cannot be opened, or belongs to another course."""
+
+
+class GradebookLocked(GradebookError):
+    """Another process holds the gradebook and does not let go."""
+
+
+class CourseBusy(CoursekitError):
+    """Another run is grading this course."""
+
+
+class JournalError(CoursekitError):
+    """What a batch has done cannot be written down, so it cannot go on."""
+
+
+class SchedulerError(CoursekitError):
+    """The cluster that submissions run on cannot be used."""
 
 
 class TrainingError(CoursekitError):

@@ -79,6 +79,8 @@ class Question:
     """Functions and classes whose source stands before the task, ready to use."""
     setup: str = ""
     """Code between the answer and its check, such as a training run that is kept in a file."""
+    showcase: bool = False
+    """Whether `setup` only shows something: no later cell needs what it makes, so the grader skips it."""
     file: str = ""
     """For trained weights: the file beside the notebook in which they are handed in."""
     slip: bool = False

@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 
 import torch
 
-from coursekit.checks.compare import Difference, difference, same
+from coursekit.checks.compare import Difference, alike, difference, same
 from coursekit.checks.declare import Evidence, Findings, Inputs, Key, Law, Part, Question
 from coursekit.checks.engine import CHANGED, MESSAGE, RAISED, gather
 
@@ -224,6 +224,6 @@ def _equal(part: Part, theirs: Sequence[Evidence], mine: Sequence[Evidence]) -> 
         if RAISED in left or RAISED in right:
             if left.get(RAISED) != right.get(RAISED):
                 return False
-        elif difference(left, right, rtol=part.rtol, atol=part.atol):
+        elif not alike(left, right, rtol=part.rtol, atol=part.atol):
             return False
     return True

@@ -6,8 +6,10 @@ their keys. nbgrader then derives the student's version from the notebook made h
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import nbformat
@@ -19,6 +21,8 @@ from coursekit.course import Unit
 from coursekit.errors import ExerciseError
 from coursekit.exercises import catalogue
 
+SHOWCASE = "showcase"
+"""The tag of a long cell that no exercise needs."""
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 
 SETUP = """\
@@ -63,7 +67,35 @@ def build(unit: Unit) -> NotebookNode:
                     raise ExerciseError(f"question {item.id} has no rubric in the module of the same name in known/.")
                 cells += _manual(item, rubrics[item.id])
     cells += [_text("closing", CLOSING), _code("progress", f'progress("{unit.number}")', locked=True)]
+    check_showcases(cells)
     return nbformat.v4.new_notebook(cells=cells, metadata=METADATA)
+
+
+def check_showcases(cells: Sequence[NotebookNode]) -> None:
+    """Raise `ExerciseError` where a later cell needs a name that only a skipped one defines."""
+    skipped: dict[str, str] = {}
+    for cell in cells:
+        if cell.cell_type != "code":
+            continue
+        names = list(ast.walk(ast.parse(cell.source)))
+        defined = {n.id for n in names if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+        defined |= {n.name for n in names if isinstance(n, ast.FunctionDef | ast.ClassDef)}
+        defined |= {
+            (a.asname or a.name).partition(".")[0]
+            for n in names
+            if isinstance(n, ast.Import | ast.ImportFrom)
+            for a in n.names
+        }
+        if SHOWCASE in cell.metadata.get("tags", []):
+            skipped |= dict.fromkeys(defined, cell.id)
+            continue
+        used = {n.id for n in names if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+        for name in used & skipped.keys() - defined:
+            raise ExerciseError(
+                f"cell {skipped[name]} is a {SHOWCASE}, which grading skips, but cell {cell.id} needs its {name!r}: define that "
+                "elsewhere, or take the mark away."
+            )
+        skipped = {name: where for name, where in skipped.items() if name not in defined}
 
 
 def _asked(unit: Unit) -> Any:
@@ -80,6 +112,8 @@ def _exercise(question: Question, key: Key) -> list[NotebookNode]:
     if question.setup:
         run = _code(f"run-{question.name}", question.setup.strip() + "\n", locked=True)
         run.metadata["tags"] = ["nbval-ignore-output"]  # it says how long it took, or that it found its file
+        if question.showcase:
+            run.metadata["tags"].append(SHOWCASE)
         cells.append(run)
     call = f'check("{question.id}", {", ".join(question.answers)})'
     cells.append(_code(f"check-{question.name}", call, locked=True, points=question.points))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
-import nbformat
 from nbformat import NotebookNode
 
 from coursekit.checks.declare import Inputs
@@ -16,10 +16,14 @@ from coursekit.checks.score import Score, next_step, part_lines, points
 from coursekit.course import Unit
 from coursekit.exercises import catalogue
 from coursekit.grading.clean import clean_outputs, clean_text
-from coursekit.grading.mend import Mended, new_notebook, shallow
+from coursekit.grading.mend import Mended, is_showcase, new_notebook, shallow
 from coursekit.grading.results import CellJob, SubmissionJob, SubmissionRun
 from coursekit.runtime import threads
 
+_MOST_KNOWN = 4000
+"""Verdicts that are kept for whoever sends the same evidence: about 10 MB."""
+
+SKIPPED = "Not run in grading: this cell shows something, and no exercise needs it.\n"
 Status = Literal["scored", "partly run", "timed out", "out of memory", "crashed", "unreadable"]
 
 
@@ -54,6 +58,8 @@ class SubmissionResult:
     timestamp: str | None = None
     seconds: float = 0.0
     cpu_seconds: float = 0.0
+    exercise_seconds: dict[str, float] = field(default_factory=dict)
+    """CPU seconds by exercise id: of the answer's cell and the probes."""
 
     @property
     def earned(self) -> float:
@@ -86,6 +92,7 @@ class Examiner:
 
     def __init__(self, unit: Unit, seed: int) -> None:
         self.unit = unit
+        self._known: dict[tuple[str, bytes], Verdict] = {}
         self.expectations = {name: LiveExpectation(key, seed) for name, key in catalogue.keys(unit).items()}
 
     @cached_property
@@ -105,17 +112,23 @@ class Examiner:
         cells = tuple(
             CellJob(index, cell.source, exercises.get(cell.metadata.get("nbgrader", {}).get("grade_id", "")))
             for index, cell in enumerate(mended.notebook.cells)
-            if cell.cell_type == "code"
+            if cell.cell_type == "code" and not is_showcase(cell)
         )
         return SubmissionJob(key=key, cells=cells, draws=self.draws, files=submission.folder)
 
     def result(
-        self, submission: Submission, release: NotebookNode, mended: Mended, run: SubmissionRun
+        self,
+        submission: Submission,
+        release: NotebookNode,
+        mended: Mended,
+        run: SubmissionRun,
+        kept: Mapping[str, Verdict] | None = None,
     ) -> SubmissionResult:
-        """Judge a run."""
+        """Judge a run, all but the exercises whose verdicts are `kept` from an earlier one."""
+        kept = kept or {}
         with threads(1):  # the second core belongs to the next submission
             verdicts = {
-                name: judge(expectation.key.question, expectation, run.evidence.get(name)).redacted()
+                name: kept.get(name) or self._verdict(name, expectation, run)
                 for name, expectation in self.expectations.items()
             }
         notebook = _with_outputs(mended.notebook, run, verdicts)
@@ -132,7 +145,21 @@ class Examiner:
             timestamp=submission.timestamp,
             seconds=run.wall_seconds,
             cpu_seconds=run.cpu_seconds,
+            exercise_seconds=_exercise_seconds(mended.notebook, run, verdicts),
         )
+
+    def _verdict(self, name: str, expectation: LiveExpectation, run: SubmissionRun) -> Verdict:
+        """A verdict depends on the evidence alone, and many students send the same, to the bit: it is judged once."""
+        digest = run.digests.get(name)
+        known = self._known.get((name, digest)) if digest else None
+        if known is not None:
+            return known
+        verdict = judge(expectation.key.question, expectation, run.evidence.get(name)).redacted()
+        if digest:
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            self._known[name, digest] = verdict
+        return verdict
 
     def unreadable(self, submission: Submission, why: str) -> SubmissionResult:
         """The result of what cannot be run: every exercise gets its 0, so that no older score survives."""
@@ -165,6 +192,8 @@ def _with_outputs(notebook: NotebookNode, run: SubmissionRun, verdicts: dict[str
         if cell.cell_type == "code":
             if name in by_cell:
                 fresh.outputs = [_verdict_output(by_cell[name])]
+            elif is_showcase(cell):
+                fresh.outputs = [NotebookNode(output_type="stream", name="stdout", text=SKIPPED)]
             elif index in run.cells:
                 fresh.outputs = clean_outputs(run.cells[index].outputs)
             fresh.execution_count = None
@@ -176,9 +205,16 @@ def _with_outputs(notebook: NotebookNode, run: SubmissionRun, verdicts: dict[str
 
 def _verdict_output(verdict: Verdict) -> NotebookNode:
     data = Score(verdict)._repr_mimebundle_()
-    fields = {"output_type": "execute_result", "data": data, "metadata": {}, "execution_count": None}
-    output: NotebookNode = nbformat.from_dict(fields)
-    return output
+    return shallow(output_type="execute_result", data=data, metadata={}, execution_count=None)
+
+
+def _exercise_seconds(notebook: NotebookNode, run: SubmissionRun, verdicts: Mapping[str, Verdict]) -> dict[str, float]:
+    spent = {
+        cell.metadata.get("nbgrader", {}).get("grade_id"): run.cells[index].seconds
+        for index, cell in enumerate(notebook.cells)
+        if index in run.cells
+    }
+    return {name: round(spent.get(answer_cell(name), 0.0) + spent.get(check_cell(name), 0.0), 4) for name in verdicts}
 
 
 def _answers(notebook: NotebookNode) -> dict[str, str]:

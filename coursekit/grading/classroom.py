@@ -198,9 +198,11 @@ class _Room:
         for identifier, answer in answers.items():
             key = self.keys[identifier]
             if key.question.file and _is_weights(answer):  # trained weights come in their file, beside the code
-                files[key.question.file] = safetensors.torch.save({name: value.contiguous() for name, value in answer.items()})
+                files[key.question.file] = safetensors.torch.save(
+                    {name: value.contiguous() for name, value in answer.items()}
+                )
                 answer = None
-            nb.cells[_index(nb, answer_cell(identifier))].source = _code(key, answer)
+            nb.cells[_index(nb, answer_cell(identifier))].source = as_typed(key, answer)
         change(nb)
         return Student(name, str(nbformat.writes(nb)), expected, about, files)
 
@@ -249,7 +251,7 @@ def _is_weights(answer: Any) -> bool:
     return isinstance(answer, dict) and all(isinstance(value, Tensor) for value in answer.values())
 
 
-def _code(key: Key, answer: Any) -> str:
+def as_typed(key: Key, answer: Any) -> str:
     """The answer as a student would type it; without one, or for the solution's own, the solution's cell."""
     names = key.question.answers
     if answer is None or answer is key.solution[0]:

@@ -10,15 +10,18 @@ import html
 import re
 from typing import Any
 
-import nbformat
 import nh3
 from nbformat import NotebookNode
+
+from coursekit.grading.mend import shallow
 
 MAX_OUTPUT_TEXT = 20_000
 MAX_IMAGE = 2 << 20
 _TAG = re.compile(r"<(?=[A-Za-z/!?])")
 _LINK = re.compile(r"(?i)\b(?:(?:java|vb)script[\s\\]*:|data\\?:(?=[\w.+-]+\\?/))")
 """Schemes that act; Markdown takes a backslash before a punctuation mark away."""
+_ATTACHED = re.compile(r"attachment\\?:(?=\S)")
+"""What is attached to a cell is not kept, and nbgrader's pages end in an error where a link to it leads nowhere."""
 _IMAGES = ("image/png", "image/jpeg")
 
 
@@ -30,7 +33,12 @@ def clean_text(text: str) -> str:
     plain = html.unescape(text)  # Markdown does it too, in links
     if html.unescape(plain) != plain:  # escaped twice, which is nobody's prose
         plain = plain.replace("&", "& ")
-    return _LINK.sub("blocked:", _TAG.sub("< ", plain))
+    return _ATTACHED.sub("not-kept:", _LINK.sub("blocked:", _TAG.sub("< ", plain)))
+
+
+def one_line(text: str) -> str:
+    """Text for a terminal: what it would act on (escape sequences, line ends, marks that reverse the text) becomes "?"."""
+    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def clean_outputs(outputs: list[dict[str, Any]]) -> list[NotebookNode]:
@@ -64,9 +72,7 @@ def _clean_output(output: dict[str, Any]) -> NotebookNode | None:
 
 
 def _output(kind: str, **fields: Any) -> NotebookNode:
-    """Made by hand: nbformat's own constructor validates each output, at a millisecond apiece."""
-    output: NotebookNode = nbformat.from_dict({"output_type": kind, **fields})
-    return output
+    return shallow(output_type=kind, **fields)
 
 
 def _is_base64(text: str) -> bool:

@@ -1,10 +1,12 @@
-"""What was handed in, in the layouts that it comes in."""
+"""What was handed in, where nbgrader keeps it, or in a folder of notebooks. (From elsewhere: see `gather`.)"""
 
 from __future__ import annotations
 
 import contextlib
 import difflib
+import itertools
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from coursekit.course import UNITS, Course, Unit, unit
@@ -53,6 +55,20 @@ def collect(place: Path, of: Unit) -> list[Submission]:
         raise CourseError(
             f"no submission in {place}: expected STUDENT/{of.name}/{of.name}.ipynb (nbgrader's layout) or STUDENT.ipynb."
         )
+    return _distinct(found)
+
+
+def _distinct(found: list[Submission]) -> list[Submission]:
+    """No two students of one name: `_name` may make two names equal, and one grade would then take the other's place."""
+    taken = {submission.student for submission in found}
+    seen: set[str] = set()
+    for place, submission in enumerate(found):
+        name = submission.student
+        if name in seen:
+            name = next(fresh for n in itertools.count(2) if (fresh := f"{submission.student}-{n}") not in taken)
+            found[place] = replace(submission, student=name)
+        taken.add(name)
+        seen.add(name)
     return found
 
 
@@ -102,5 +118,6 @@ def _alone(path: Path) -> Submission:
 
 
 def _name(text: str) -> str:
-    """A file's name as text that can be printed and stored."""
-    return os.fsencode(text).decode("utf-8", "replace")
+    """A file's name as text that can be printed, stored, and shown by nbgrader's pages, which escape nothing."""
+    known = os.fsencode(text).decode("utf-8", "replace")
+    return "".join(c if c.isprintable() and c not in '<>"' else "-" for c in known)

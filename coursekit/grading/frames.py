@@ -8,6 +8,7 @@ takes the first frame for each cell and question and only notes the others; and 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import socket
@@ -25,8 +26,10 @@ if TYPE_CHECKING:  # the warm process opens its channel before it imports torch
 _LENGTH = 4
 _JSON_BYTES = 4 << 20
 _FRAMES_PER_CELL, _SPARE_CELLS = 3, 30
-_DESCRIPTORS = 2
-"""A job travels with two: its payload, and the pipe for its frames."""
+_OUTPUTS = 5000
+"""Outputs of all cells together: a short one takes up many times its text, here and on the pages."""
+_DESCRIPTORS = 3
+"""A job travels with three: the draws, its payload, and the pipe for its frames."""
 
 
 class Channel:
@@ -60,9 +63,14 @@ class Channel:
         return [self._descriptors.popleft() for _ in range(_DESCRIPTORS)] if "scratch" in message else []
 
 
+def framed(packed: bytes) -> bytes:
+    """One frame as `Inbox.feed` takes it."""
+    return len(packed).to_bytes(_LENGTH, "big") + packed
+
+
 def write(descriptor: int, packed: bytes) -> None:
     """Send one frame."""
-    view = memoryview(len(packed).to_bytes(_LENGTH, "big") + packed)
+    view = memoryview(framed(packed))
     while view:
         view = view[os.write(descriptor, view) :]
 
@@ -75,6 +83,8 @@ class Inbox:
     limits: Limits
     cells: dict[int, CellRun] = field(default_factory=dict)
     evidence: dict[str, list[Evidence]] = field(default_factory=dict)
+    digests: dict[str, bytes] = field(default_factory=dict)
+    """Of each question's evidence, as it came."""
     missing: dict[str, tuple[str, ...]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     fault: str = ""
@@ -91,6 +101,7 @@ class Inbox:
         self._json_left = _JSON_BYTES + 12 * self.limits.output_bytes
         self._left = self.limits.evidence_bytes + self._json_left
         self._frames_left = _FRAMES_PER_CELL * (len(self.job.cells) + _SPARE_CELLS)
+        self._outputs_left = _OUTPUTS
         self._questions = {cell.question for cell in self.job.cells if cell.question}
         self._indices = {cell.index for cell in self.job.cells}
 
@@ -129,7 +140,7 @@ class Inbox:
         if kind == "cell":
             self._take_cell(frame)
         elif kind == "evidence":
-            self._take_evidence(frame)
+            self._take_evidence(frame, packed)
         elif kind == "missing":
             self._take_missing(frame)
         elif kind == "fault":
@@ -148,16 +159,21 @@ class Inbox:
             self._note(f"a second or unknown report on cell {_line(index)} was ignored.")
             return
         raw = frame.get("outputs")
-        outputs = [output for item in (raw if isinstance(raw, list) else []) if (output := _output(item))]
+        items = raw[: self._outputs_left] if isinstance(raw, list) else []
+        self._outputs_left -= len(items)
+        if isinstance(raw, list) and len(items) < len(raw):
+            self._note(f"more than {_OUTPUTS} outputs: the rest was left out.")
+        outputs = [output for item in items if (output := _output(item))]
         error = frame.get("error")
         self.cells[index] = CellRun(index, outputs, _line(error) if error else None, _seconds(frame.get("seconds")))
 
-    def _take_evidence(self, frame: dict[str, Any]) -> None:
+    def _take_evidence(self, frame: dict[str, Any], packed: bytes) -> None:
         question, evidence = frame.get("question"), frame.get("evidence")
         if not self._expects(question) or not _is_evidence(evidence):
             self._note(f"evidence that is repeated, unknown or no evidence at all was ignored: {_line(question)}.")
             return
         self.evidence[question] = evidence
+        self.digests[question] = hashlib.blake2b(packed, digest_size=32).digest()
 
     def _take_missing(self, frame: dict[str, Any]) -> None:
         question, names = frame.get("question"), frame.get("names")

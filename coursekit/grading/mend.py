@@ -19,6 +19,7 @@ import nbformat.reader
 from nbformat import NotebookNode
 
 from coursekit.errors import NotebookError
+from coursekit.exercises.notebook import SHOWCASE
 
 MAX_NOTEBOOK_BYTES = 50 << 20
 MAX_CELLS = 5000
@@ -125,6 +126,11 @@ def new_notebook(cells: list[NotebookNode], metadata: Any) -> NotebookNode:
     return NotebookNode(cells=cells, metadata=NotebookNode(metadata), nbformat=4, nbformat_minor=5)
 
 
+def is_showcase(cell: Any) -> bool:
+    """Whether the release marks a cell as one that no exercise needs. A student's own tags do not get here."""
+    return SHOWCASE in cell.metadata.get("tags", [])
+
+
 def _note_locked(name: str, released: str, found: list[str] | None) -> list[str]:
     if found is None:
         return [f"cell {name}: was deleted; restored"]
@@ -177,7 +183,10 @@ def _source(cell: dict[str, Any]) -> str:
     """A cell's text: nbformat allows a string or a list of lines, and strangers anything."""
     source = cell.get("source", "")
     if isinstance(source, list):
-        source = "".join(line for line in source if isinstance(line, str))
+        try:
+            source = "".join(source)
+        except TypeError:
+            source = "".join(line for line in source if isinstance(line, str))
     return source.encode("utf-8", "replace").decode() if isinstance(source, str) else ""
 
 
@@ -188,6 +197,8 @@ def _extra(kind: Any, text: str) -> NotebookNode:
 def _clean(cell: NotebookNode, number: int) -> NotebookNode:
     """A fresh copy without outputs, with a cell id that is unique and the same in every run."""
     metadata = shallow(nbgrader=cell.metadata["nbgrader"]) if _grade_id(cell) else NotebookNode()
+    if is_showcase(cell):
+        metadata = shallow(metadata, tags=[SHOWCASE])
     return _cell(cell.cell_type, cell.source, metadata, f"cell-{number}")
 
 

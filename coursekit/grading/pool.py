@@ -15,15 +15,16 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import selectors
+import select
 import signal
 import tempfile
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import IO, Any
 
 from coursekit.checks.codec import pack
 from coursekit.errors import CoursekitError, SandboxUnavailable
@@ -35,6 +36,11 @@ from coursekit.grading.submission import Settings
 from coursekit.grading.warm import WarmProcess
 
 _PIPE_BYTES = 1 << 20
+_READ_SECONDS, _READ_SOON_SECONDS, _MUCH = 0.05, 0.002, 1 << 15
+"""How often the pipes are emptied, and how often where one held much. Waking for every frame would cost more than reading
+them does."""
+_STANDSTILL_SECONDS = 3.0
+"""A wait that takes this much longer than asked for means that the machine, or this process, stood still."""
 
 
 class Pool:
@@ -65,12 +71,15 @@ class Pool:
             trust=trust,
             namespaces=namespaces,
             limits=self.limits,
+            jobs=self.jobs,
         )
         self._running: dict[int, Running] = {}
         self._again: deque[SubmissionJob] = deque()
-        self._draws: tuple[Mapping[str, Any], bytes] = ({}, b"")
+        self._draws: _Draws | None = None
         self._numbers = 0
-        self._folder: Path | None = None
+        self._filling = False
+        self._listened = 0.0
+        self._place: scratch.Place | None = None
         self._process: WarmProcess | None = None
 
     def __enter__(self) -> Pool:
@@ -81,7 +90,7 @@ class Pool:
                 "grading forks a process for each submission: got a system that cannot, expected Linux or macOS. "
                 "On Windows use the Windows Subsystem for Linux."
             )
-        self._folder = Path(tempfile.mkdtemp(prefix="coursekit-"))
+        self._place = scratch.Place.make()
         try:
             _ = self._warm
         except BaseException:
@@ -101,14 +110,18 @@ class Pool:
             self._process = None
         while self._running:
             self._running.popitem()[1].forget()
-        if self._folder is not None:
+        if self._draws is not None:
+            self._draws.file.close()
+            self._draws = None
+        if self._place is not None:
             with contextlib.suppress(OSError):  # whatever a submission did to its folder, its results stand
-                scratch.remove(self._folder)
-            self._folder = None
+                self._place.remove()
+            self._place = None
 
     def run(self, jobs: Iterable[SubmissionJob]) -> Iterator[SubmissionRun]:
         """Run submissions; yields what became of each, in order of completion."""
         waiting = iter(jobs)
+        self._listened = time.monotonic()
         try:
             while self._fill(waiting):
                 self._listen()
@@ -116,17 +129,14 @@ class Pool:
                 ended = [self._ended(r) for r in list(self._running.values()) if r.exit is not None]
                 if ended:
                     self._fill(waiting)  # the next ones run while the caller is busy with these
-                for run in ended:
-                    before = time.monotonic()
-                    yield run
-                    for other in self._running.values():
-                        other.excuse(time.monotonic() - before)
+                yield from (run for run in ended if run is not None)
         finally:  # the caller may have stopped listening
             self._abandon()
 
     def _fill(self, waiting: Iterator[SubmissionJob]) -> bool:
-        """Hand out as much as may run at a time; whether anything is running."""
-        while not self._again and len(self._running) < self.jobs:
+        """Hand out as much as may run at a time, and as much again: the warm process begins the next one by itself,
+        however busy this one is. Whether anything is running."""
+        while not self._again and len(self._running) < 2 * self.jobs:
             job = next(waiting, None)
             if job is None:
                 break
@@ -135,11 +145,15 @@ class Pool:
             self._hand_out(self._again.popleft(), attempt=2)
         return bool(self._running)
 
-    def _ended(self, running: Running) -> SubmissionRun:
+    def _ended(self, running: Running) -> SubmissionRun | None:
+        """What became of it; None where it is tried again."""
         while running.open and running.read():
             pass  # its process is gone, so what the pipe holds is all there will be
         run = running.result()
         self._forget(running)
+        if run.ending == "timed out" and running.disturbed and running.attempt == 1:
+            self._again.append(running.job)  # its clock ran on while it stood still
+            return None
         return run
 
     def _hand_out(self, job: SubmissionJob, attempt: int) -> None:
@@ -150,53 +164,74 @@ class Pool:
         reading, writing = os.pipe()
         os.set_blocking(reading, False)
         _widen(reading)
-        now = time.monotonic()
         self._running[self._numbers] = Running(
-            self._numbers, job, Inbox(job, self.limits), self.limits, reading, folder, now, now, attempt
+            self._numbers, job, Inbox(job, self.limits), self.limits, reading, folder, time.monotonic(), attempt
         )
-        message = {"job": self._numbers, "scratch": str(folder), "files": str(job.files) if job.files else None}
+        draws = self._drawn(job.draws)
+        message = {
+            "job": self._numbers,
+            "draws": draws.number,
+            "scratch": str(folder),
+            "files": str(job.files) if job.files else None,
+        }
         try:
             with tempfile.TemporaryFile(dir=self._home) as payload:
-                draws = self._packed(job.draws)
-                payload.write(len(draws).to_bytes(8, "big") + draws + pack(cells))
+                payload.write(pack(cells))
                 payload.seek(0)
-                self._warm.send(message, [payload.fileno(), writing])
+                self._warm.send(message, [draws.file.fileno(), payload.fileno(), writing])
         finally:
             os.close(writing)
 
-    def _packed(self, draws: Mapping[str, Any]) -> bytes:
-        """Draws as bytes; those of a batch are the same for every submission, and packed once."""
-        if self._draws[0] is not draws:
-            self._draws = draws, pack(dict(draws))
-        return self._draws[1]
+    def _drawn(self, draws: Mapping[str, Any]) -> _Draws:
+        """Draws in a file; those of a batch are the same for every submission, and packed and unpacked once."""
+        if self._draws is None or self._draws.values is not draws:
+            if self._draws is not None:
+                self._draws.file.close()
+            file = tempfile.TemporaryFile(dir=self._home)  # noqa: SIM115 (closed here and in close)
+            file.write(pack(dict(draws)))
+            file.flush()
+            self._draws = _Draws(self._numbers, draws, file)
+        return self._draws
 
     def _listen(self) -> None:
-        """Wait for frames, ends, or the next deadline."""
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._warm.socket, selectors.EVENT_READ)
-            for running in self._running.values():
-                if running.open:
-                    selector.register(running.pipe, selectors.EVENT_READ, running)
-            deadline = min(running.deadline for running in self._running.values())
-            events = selector.select(max(0.0, deadline - time.monotonic()) + 0.01)
-        for key, _ in events:
-            if key.data is not None:
-                key.data.read()
-                if key.data.inbox.overflow:
-                    self._end(key.data, "too much output")
-        if any(key.data is None for key, _ in events):
+        """Wait for an end, the next deadline, or until it is time to empty the pipes; then empty them."""
+        self._excuse(time.monotonic() - self._listened)
+        begun, deadline = time.monotonic(), min(running.deadline for running in self._running.values())
+        wait = min(max(0.0, deadline - begun) + 0.01, _READ_SOON_SECONDS if self._filling else _READ_SECONDS)
+        told = select.poll()
+        told.register(self._warm.socket, select.POLLIN)
+        heard = told.poll(1000 * wait)
+        self._listened = time.monotonic()
+        if (longer := self._listened - begun - wait) > _STANDSTILL_SECONDS:
+            self._excuse(longer)
+        self._filling = False
+        for running in self._running.values():
+            if running.begun and running.open:
+                self._filling |= running.read() > _MUCH
+                if running.inbox.overflow:
+                    self._end(running, "too much output")
+        if heard:
             self._hear()
 
+    def _excuse(self, seconds: float) -> None:
+        """Deadlines count only time in which somebody listened: not the caller's, and not a machine's sleep."""
+        now = time.monotonic()
+        for running in self._running.values():
+            running.excuse(min(seconds, now - running.started))
+            running.disturbed |= running.begun and seconds > _STANDSTILL_SECONDS
+
     def _hear(self) -> None:
-        """Messages of the warm process: who ended, and how."""
+        """Messages of the warm process: who was begun; who ended, and how."""
         messages = self._warm.receive()
         if messages is None:
             self._revive()
             return
         for message in messages:
-            running = self._running.get(message["ended"])
-            if running is not None:
-                running.exit, running.cpu = message["status"], message["cpu"]
+            running = self._running.get(message["job"])
+            if running is not None and "begun" in message:
+                running.begin()
+            elif running is not None:
+                running.exit, running.cpu = message["ended"], message["cpu"]
 
     def _keep_time(self) -> None:
         now = time.monotonic()
@@ -242,14 +277,26 @@ class Pool:
     def _warm(self) -> WarmProcess:
         """The warm process; another one where the last has ended."""
         if self._process is None:
-            self._process = WarmProcess(self._settings, self._home)
+            try:
+                self._process = WarmProcess(self._settings, self._home)
+            except SandboxUnavailable:  # it may have been killed before its first word; a lasting cause shows again
+                self._process = WarmProcess(self._settings, self._home)
         return self._process
 
     @property
     def _home(self) -> Path:
-        if self._folder is None:
+        if self._place is None:
             raise CoursekitError("Pool: used outside its `with` block; enter the block before `run`.")
-        return self._folder
+        return self._place.path
+
+
+@dataclass(frozen=True)
+class _Draws:
+    """The inputs of a batch, packed in a file that the warm process reads once."""
+
+    number: int
+    values: Mapping[str, Any]
+    file: IO[bytes]
 
 
 def _widen(pipe: int) -> None:

@@ -5,14 +5,17 @@ Templates escape everything, and the pages forbid scripts by a content security 
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import functools
 import io
+import json
 import os
 import statistics
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -24,7 +27,11 @@ from coursekit.checks.score import MARKS, UNTOUCHED, details, lead, next_step, p
 from coursekit.course import Course, Unit
 from coursekit.exercises import catalogue
 from coursekit.files import replace
+from coursekit.grading import keep
 from coursekit.grading.assess import SubmissionResult, answer_cell
+from coursekit.grading.clean import one_line
+from coursekit.grading.export import plain
+from coursekit.grading.items import ENOUGH, items, mistakes
 
 if TYPE_CHECKING:
     from coursekit.grading.batch import Batch
@@ -46,17 +53,21 @@ def write_feedback(course: Course, result: SubmissionResult) -> Path:
     path = feedback_path(course, result.student, result.unit)
     manual = [q.title for q in catalogue.manual_questions(result.unit)]
     rows = [_exercise(verdict, result) for verdict in result.verdicts.values()]
-    replace(path, _templates().get_template("feedback.html").render(r=result, rows=rows, manual=manual))
+    replace(path, templates().get_template("feedback.html").render(r=result, rows=rows, manual=manual))
     return path
 
 
-def write_report(course: Course, batch: Batch) -> Path:
-    """The report on a class, and beside it the scores as CSV."""
+def write_report(course: Course, batch: Batch, *, names: bool = False) -> Path:
+    """The report on a class, and beside it the scores as CSV. `names`: say whose lines the examples of mistakes are."""
     path = report_path(course, batch.unit)
+
+    def answers(result: SubmissionResult) -> Mapping[str, str]:
+        return result.answers or keep.answers(course, result.student, result.unit)
+
     replace(path.with_name("scores.csv"), as_csv(batch.results))
     shares = [r.earned / r.possible if r.possible else 0.0 for r in batch.results]
     page = (
-        _templates()
+        templates()
         .get_template("report.html")
         .render(
             unit=batch.unit,
@@ -66,8 +77,10 @@ def write_report(course: Course, batch: Batch) -> Path:
             possible=max((r.possible for r in batch.results), default=0.0),
             seconds=batch.timing.run_wall,
             bins=_bins(shares),
-            exercises=_exercises(batch.results),
-            mistakes=_mistakes(batch.results),
+            items=items(batch.results),
+            enough=ENOUGH,
+            mistakes=mistakes(batch.results, _released(course, batch.unit), answers),
+            names=names,
             failures=batch.failures,
         )
     )
@@ -78,15 +91,16 @@ def write_report(course: Course, batch: Batch) -> Path:
 def line(result: SubmissionResult) -> str:
     """A finished submission in one line."""
     detail = f" ({result.detail})" if result.detail else ""
-    return f"  {result.student:24s} {points(result.earned):>5s}/{points(result.possible):<5s} {result.status}{detail}"
+    earned = f"{points(result.earned):>5s}/{points(result.possible):<5s}"
+    return one_line(f"  {result.student:24s} {earned} {result.status}{detail}")
 
 
 def table(results: Sequence[SubmissionResult]) -> str:
     """The class in a few lines: how many ended how, and the hardest exercises."""
     endings = Counter(result.status for result in results)
     lines = [", ".join(f"{count} {status}" for status, count in endings.most_common())]
-    for e in _exercises(results)[:5]:
-        lines.append(f"  {100 * e['share']:3.0f} %  {e['title']}{' · ' + e['mistake'] if e['mistake'] else ''}")
+    for item in items(results)[:5]:
+        lines.append(f"  {100 * item.share:3.0f} %  {item.title}{' · ' + item.mistake if item.mistake else ''}")
     return "\n".join(lines)
 
 
@@ -98,36 +112,27 @@ def as_csv(results: Sequence[SubmissionResult]) -> str:
     writer.writerow(["student", "status", "earned", "possible", *names])
     for r in results:
         scores = [f"{r.verdicts[name].earned:g}" for name in names]
-        writer.writerow([_no_formula(r.student), r.status, f"{r.earned:g}", f"{r.possible:g}", *scores])
+        writer.writerow([plain(r.student), r.status, f"{r.earned:g}", f"{r.possible:g}", *scores])
     return text.getvalue()
 
 
-def _no_formula(text: str) -> str:
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
-
-
-def _exercise(verdict: Verdict, result: SubmissionResult) -> dict[str, Any]:
-    return {
-        "title": verdict.title,
-        "status": verdict.status,
-        "mark": MARKS[verdict.status],
-        "earned": verdict.earned,
-        "possible": verdict.possible,
-        "parts": [
-            {
-                "mark": MARKS[p.status],
-                "tests": p.tests,
-                "earned": p.earned,
-                "possible": p.possible,
-                "lines": told,
-            }
+def _exercise(verdict: Verdict, result: SubmissionResult) -> SimpleNamespace:
+    """What the template shows. With attributes: a template looks for these first, and a failing look-up costs it most."""
+    return SimpleNamespace(
+        title=verdict.title,
+        status=verdict.status,
+        mark=MARKS[verdict.status],
+        earned=verdict.earned,
+        possible=verdict.possible,
+        parts=[
+            SimpleNamespace(mark=MARKS[p.status], tests=p.tests, earned=p.earned, possible=p.possible, lines=told)
             for p, told in zip(verdict.parts, details(verdict))
             if verdict.status not in UNTOUCHED
         ],
-        "lead": lead(verdict),
-        "next": next_step(verdict),
-        "code": result.answers.get(answer_cell(verdict.exercise), ""),
-    }
+        lead=lead(verdict),
+        next=next_step(verdict),
+        code=result.answers.get(answer_cell(verdict.exercise), ""),
+    )
 
 
 def _student(course: Course, page: Path, result: SubmissionResult) -> dict[str, Any]:
@@ -144,6 +149,14 @@ def _student(course: Course, page: Path, result: SubmissionResult) -> dict[str, 
     }
 
 
+def _released(course: Course, of: Unit) -> dict[str, str]:
+    """The cells as handed out, by grade id; empty where the release is gone (a report needs none)."""
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        cells = json.loads(course.assignment(of).read_bytes())["cells"]
+        return {c["metadata"].get("nbgrader", {}).get("grade_id", ""): "".join(c["source"]) for c in cells}
+    return {}
+
+
 def _bins(shares: Sequence[float]) -> list[dict[str, Any]]:
     counts = Counter(min(int(share * BINS), BINS - 1) for share in shares)
     most = max(counts.values(), default=1)
@@ -157,31 +170,8 @@ def _bins(shares: Sequence[float]) -> list[dict[str, Any]]:
     ]
 
 
-def _exercises(results: Sequence[SubmissionResult]) -> list[dict[str, Any]]:
-    """By mean share, hardest first."""
-    rows = []
-    for name in results[0].verdicts if results else ():
-        verdicts = [r.verdicts[name] for r in results]
-        seen = Counter(v.diagnosis.name for v in verdicts if v.diagnosis)
-        rows.append(
-            {
-                "title": verdicts[0].title,
-                "share": statistics.fmean(v.earned / v.possible for v in verdicts),
-                "full": sum(v.passed for v in verdicts),
-                "idle": sum(v.status in ("not started", "missing") for v in verdicts),
-                "mistake": f"{seen.most_common(1)[0][0]} ({seen.most_common(1)[0][1]})" if seen else "",
-            }
-        )
-    return sorted(rows, key=lambda row: row["share"])
-
-
-def _mistakes(results: Sequence[SubmissionResult]) -> list[dict[str, Any]]:
-    seen = Counter((v.diagnosis.name, v.title) for r in results for v in r.verdicts.values() if v.diagnosis)
-    return [{"name": name, "exercise": title, "count": count} for (name, title), count in seen.most_common(20)]
-
-
 @functools.cache
-def _templates() -> jinja2.Environment:
+def templates() -> jinja2.Environment:
     """Compiled once for a batch."""
     loader = jinja2.FileSystemLoader(Path(__file__).parent / "templates")
     environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)

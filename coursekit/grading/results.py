@@ -39,7 +39,7 @@ class Limits:
     threads: int = 1
     """Threads that torch computes with."""
     processes: int = 128
-    """Threads in all; enforced by the kernel for ordinary users, not for root."""
+    """Threads in all; enforced by the kernel for ordinary users. For root it is 300, from Linux 6.14 on."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,8 @@ class SubmissionRun:
     detail: str
     cells: dict[int, CellRun]
     evidence: dict[str, list[Evidence]]
+    digests: dict[str, bytes] = field(default_factory=dict)
+    """Of each question's evidence, as it came: equal evidence gets an equal verdict."""
     missing: dict[str, tuple[str, ...]]
     """Question -> the answers that the notebook does not define."""
     notes: tuple[str, ...]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import signal
 import time
@@ -29,9 +30,12 @@ class Running:
     pipe: int
     folder: Path
     started: float
-    heard: float
-    """When the last whole frame came."""
+    """When it was begun; before that, when it was handed out."""
     attempt: int
+    heard: float = math.inf
+    """When the last whole frame came."""
+    begun: bool = False
+    """Whether the warm process has told that it works on it: only from then on does its time count."""
     stopped: Ending | None = None
     """Why the pool ended it."""
     stopped_at: float = 0.0
@@ -40,25 +44,34 @@ class Running:
     cpu: float = 0.0
     open: bool = True
     """Whether the pipe may hold more."""
+    disturbed: bool = False
+    """Whether the machine, or whoever listens, stood still while it ran."""
 
     @property
     def deadline(self) -> float:
         """When the pool has to act next."""
         if self.stopped:
             return self.stopped_at + _KILL_SECONDS
+        if not self.begun:
+            return math.inf
         silent = self.heard + self.limits.cell_seconds + self.limits.grace_seconds
         return min(self.started + self.limits.wall_seconds, silent)
 
-    def read(self) -> bool:
-        """Take what the pipe holds now; whether there may be more."""
+    def begin(self) -> None:
+        """Its time counts from now on."""
+        self.begun, self.started = True, time.monotonic()
+        self.heard = self.started
+
+    def read(self) -> int:
+        """Take what the pipe holds now; how many bytes that was."""
         try:
             data = os.read(self.pipe, _CHUNK)
         except BlockingIOError:
-            return False
+            return 0
         if data and self.inbox.feed(data):
             self.heard = time.monotonic()
         self.open = bool(data) and not self.inbox.overflow
-        return self.open
+        return len(data)
 
     def excuse(self, seconds: float) -> None:
         """Do not count time in which nobody could listen."""
@@ -81,6 +94,7 @@ class Running:
             detail=detail,
             cells=inbox.cells,
             evidence=inbox.evidence,
+            digests=inbox.digests,
             missing=inbox.missing,
             notes=tuple(inbox.notes),
             cpu_seconds=self.cpu,

@@ -2,23 +2,81 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import itertools
 import os
 import secrets
 import shutil
 import stat
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from coursekit.errors import InputError
 
+_PREFIX = "coursekit-"
+_OWNER = "owner"
+"""A file that its maker keeps locked for as long as it lives."""
+
+
+class Place:
+    """A private folder for all that runs at a time. Who dies without removing it leaves that to the next one's `make`."""
+
+    def __init__(self, path: Path, lock: int) -> None:
+        self.path, self._lock = path, lock
+
+    @classmethod
+    def make(cls) -> Place:
+        """A new folder in the system's temporary folder; what dead makers left there goes."""
+        _sweep()
+        # Locked before it gets the name that others sweep by.
+        draft = Path(tempfile.mkdtemp(prefix=f".{_PREFIX}"))
+        lock = os.open(draft / _OWNER, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return cls(draft.rename(draft.with_name(draft.name[1:])), lock)
+
+    def remove(self) -> None:
+        """Remove it. Raises `OSError` where a submission made that impossible."""
+        try:
+            remove(self.path)
+        finally:
+            os.close(self._lock)
+
+    def __enter__(self) -> Path:
+        return self.path
+
+    def __exit__(self, *_: object) -> None:
+        self.remove()
+
+
+def _sweep() -> None:
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError):  # others sweep, too, and others' folders are theirs
+            status = folder.lstat()
+            if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
+                continue
+            lock = os.open(folder / _OWNER, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                remove(folder)
+            finally:
+                os.close(lock)
+
 
 def fill(scratch: Path, files: Path, most_bytes: int) -> None:
     """Copy the regular files beneath `files`, notebooks apart; no link is followed and no hidden entry is taken."""
+    for name, source in regular_files(files, most_bytes):
+        target = scratch / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target, follow_symlinks=False)
+
+
+def regular_files(files: Path, most_bytes: int) -> Iterator[tuple[Path, Path]]:
+    """What `fill` copies: each file's path below `files`, and in full. Raises `InputError` where they are too large."""
     left = most_bytes
     for folder, names, entries in os.walk(files, followlinks=False):
         names[:] = [name for name in names if not name.startswith(".")]
-        target = scratch / Path(folder).relative_to(files)
-        target.mkdir(exist_ok=True)
         for name in entries:
             source = Path(folder, name)
             status = source.lstat()
@@ -32,7 +90,7 @@ def fill(scratch: Path, files: Path, most_bytes: int) -> None:
                     expected="less",
                     do="Raise Limits.scratch_bytes, or remove the files.",
                 )
-            shutil.copyfile(source, target / name, follow_symlinks=False)
+            yield source.relative_to(files), source
 
 
 def remove(folder: Path) -> None:

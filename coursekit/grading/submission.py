@@ -12,6 +12,7 @@ import json
 import os
 import random
 import signal
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -44,6 +45,8 @@ class Settings:
     trust: bool
     namespaces: bool
     limits: Limits
+    jobs: int
+    """How many submissions may run at a time."""
 
     def dumps(self) -> str:
         return json.dumps(asdict(self))
@@ -63,6 +66,8 @@ class Warm:
     """From `namespaces.enclose`."""
     shell: Shell
     grants: list[Grant]
+    draws: dict[str, list[Any]]
+    """The inputs by question, unpacked once for a batch."""
 
 
 def live(message: Mapping[str, Any], payload: int, frames: int, warm: Warm) -> NoReturn:
@@ -103,6 +108,7 @@ def _enclose(message: Mapping[str, Any], warm: Warm) -> None:
     if message["files"] is not None:
         scratch.fill(folder, Path(message["files"]), limits.scratch_bytes)
     os.chdir(folder)
+    sys.path.append(str(folder))  # modules beside the notebook; behind all others, so that none hides Python's or ours
     os.environ.clear()
     place = {name: str(folder) for name in ("HOME", "TMPDIR", "XDG_CACHE_HOME", "MPLCONFIGDIR", "IPYTHONDIR")}
     os.environ.update(place, LANG="C.UTF-8", PATH="/usr/bin:/bin", COURSEKIT_SANDBOX="1", COURSEKIT_STATIC="1")
@@ -114,6 +120,7 @@ def _enclose(message: Mapping[str, Any], warm: Warm) -> None:
 
 
 def _run(packed: bytes, warm: Warm) -> None:
+    """`packed` holds the cells."""
     import numpy as np
     import torch
 
@@ -126,8 +133,7 @@ def _run(packed: bytes, warm: Warm) -> None:
     # So that a regrade repeats unseeded notebooks. (torch.manual_seed costs milliseconds in a cold process.)
     for seed in (random.seed, np.random.seed, torch.default_generator.manual_seed):
         seed(0)
-    end = 8 + int.from_bytes(packed[:8], "big")
-    draws, cells = (unpack(part, max_bytes=len(packed)) for part in (packed[8:end], packed[end:]))
+    cells = unpack(packed, max_bytes=len(packed))
     alarm = Alarm(limits.cell_seconds)
     RECORDER.left = limits.output_bytes
     probe_seconds = 0.0
@@ -140,7 +146,7 @@ def _run(packed: bytes, warm: Warm) -> None:
                 gc.collect()  # what hangs on the error's frames goes now: the answers that follow need memory, too
         else:
             before = time.process_time()
-            error = _probe(warm.shell, question, draws.get(question, []), alarm, limits)
+            error = _probe(warm.shell, question, warm.draws.get(question, []), alarm, limits)
             probe_seconds += time.process_time() - before
         outputs, seconds = RECORDER.finish(), time.process_time() - started
         _send({"kind": "cell", "index": index, "outputs": outputs, "error": error, "seconds": seconds})

@@ -3,7 +3,9 @@
 It is a fresh interpreter, never a fork of the parent, because the parent holds references in memory. It imports what a
 submission needs (torch, matplotlib, IPython and the *asking* sides of the exercises), then forks once for each
 submission. The fork reads its job from a descriptor that the warm process only hands on, so nothing of a submission is
-ever in the memory that the next one inherits. How a submission ended is told by the warm process, which waits for it.
+ever in the memory that the next one inherits; the inputs of the questions, the same for all, it inherits unpacked. What
+cannot begin at once waits here, so that no core waits for the parent. How a submission ended is told by the warm process,
+which waits for it.
 """
 
 from __future__ import annotations
@@ -17,7 +19,9 @@ import selectors
 import signal
 import socket
 import sys
+from collections import deque
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,10 +47,15 @@ def main() -> None:
     channel = Channel(socket.socket(fileno=control))
     shell = _warm_up(settings)
     grants = [] if settings.trust else sandbox.prepare(map(Path, settings.hidden), map(Path, settings.readable))
-    gc.collect()
-    gc.freeze()  # a collection in a fork would write to, and so copy, every page that holds an object
+    _freeze()
     channel.send({"ready": True, "namespaces": home is not None})
-    _serve(channel, Warm(settings, home, shell, grants))
+    _serve(channel, Warm(settings, home, shell, grants, draws={}))
+
+
+def _freeze() -> None:
+    """A collection in a fork would write to, and so copy, every page that holds an object."""
+    gc.collect()
+    gc.freeze()
 
 
 def _reserve(control: int) -> int:
@@ -88,8 +97,10 @@ def _warm_up(settings: Settings) -> Shell:
 
 
 def _serve(channel: Channel, warm: Warm) -> None:
-    """Fork for each job, report each end, until the parent hangs up."""
+    """Fork for each job, a few at a time; report each beginning and end; until the parent hangs up."""
     running: dict[int, int] = {}
+    waiting: deque[tuple[dict[str, Any], list[int]]] = deque()
+    drawn = 0
     bell, ring = os.pipe()
     os.set_blocking(ring, False)
     os.set_blocking(bell, False)
@@ -111,17 +122,32 @@ def _serve(channel: Channel, warm: Warm) -> None:
                 if "kill" in message:
                     _kill(pid for pid, number in running.items() if number == message["kill"])
                 else:
-                    running[_start(message, descriptors, warm)] = message["job"]
+                    waiting.append((message, descriptors))
+        while waiting and len(running) < warm.settings.jobs:
+            message, descriptors = waiting.popleft()
+            if message["draws"] != drawn:
+                drawn, warm = message["draws"], replace(warm, draws=_draws(descriptors[0]))
+                _freeze()
+            running[_start(message, descriptors, warm)] = message["job"]
+            channel.send({"job": message["job"], "begun": True})
     _kill(running)
 
 
+def _draws(descriptor: int) -> dict[str, Any]:
+    from coursekit.checks import codec
+
+    size = os.fstat(descriptor).st_size
+    draws: dict[str, Any] = codec.unpack(os.pread(descriptor, size, 0), max_bytes=size)
+    return draws
+
+
 def _start(message: Mapping[str, Any], descriptors: list[int], warm: Warm) -> int:
-    payload, frames = descriptors
+    _, payload, frames = descriptors
     child = namespaces.fork(warm.home)
     if child == 0:
         live(message, payload, frames, warm)
-    os.close(payload)
-    os.close(frames)
+    for descriptor in descriptors:
+        os.close(descriptor)
     return child
 
 
@@ -141,7 +167,7 @@ def _report_ends(channel: Channel, running: dict[int, int]) -> None:
         number = running.pop(pid, None)
         if number is not None:
             cpu = usage.ru_utime + usage.ru_stime
-            channel.send({"ended": number, "status": os.waitstatus_to_exitcode(status), "cpu": cpu})
+            channel.send({"job": number, "ended": os.waitstatus_to_exitcode(status), "cpu": cpu})
 
 
 if __name__ == "__main__":

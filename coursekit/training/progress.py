@@ -29,7 +29,7 @@ def track(items: Iterable[Item], label: str, total: int | None = None) -> Iterat
             total = len(items)  # type: ignore[arg-type]
         except TypeError:
             total = 0
-    bar = _Bar(label, total)
+    bar = Bar(label, total)
     done = 0
     try:
         for item in items:
@@ -40,9 +40,11 @@ def track(items: Iterable[Item], label: str, total: int | None = None) -> Iterat
         bar.close(done)
 
 
-class _Bar:
-    def __init__(self, label: str, total: int) -> None:
-        self.label, self.total = label, total
+class Bar:
+    """The bar itself, for work that is no loop. `done` were done before; `rate` tells how many it does a second."""
+
+    def __init__(self, label: str, total: int, *, done: int = 0, rate: bool = False) -> None:
+        self.label, self.total, self.first, self.rate = label, total, done, rate
         self.start = self.drawn = time.monotonic()
         self.handle = DisplayHandle() if _in_notebook() and not os.environ.get("COURSEKIT_STATIC") else None
         if self.handle:
@@ -55,9 +57,11 @@ class _Bar:
         self.drawn = now
         share = done / self.total if self.total else 0.0
         filled = round(_CELLS * share)
-        left = (now - self.start) * (self.total - done) / done if self.total else 0.0
+        speed = (done - self.first) / (now - self.start)
+        left = (self.total - done) / speed if self.total and speed else 0.0
         bar = "█" * filled + "░" * (_CELLS - filled)
-        self._write(f"{self.label} {bar} {done}/{self.total or '?'}, {left:.0f} s left")
+        told = f"{speed:.1f} a second, " if self.rate else ""
+        self._write(f"{self.label} {bar} {done}/{self.total or '?'}, {told}{_duration(left)} left")
 
     def close(self, done: int) -> None:
         text = f"{self.label}: {done} of {self.total or done} done"
@@ -72,6 +76,13 @@ class _Bar:
         elif sys.stdout.isatty():
             sys.stdout.write("\r\x1b[K" + text)
             sys.stdout.flush()
+
+
+def _duration(seconds: float) -> str:
+    minutes = round(seconds) // 60
+    if minutes < 10:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def _in_notebook() -> bool:

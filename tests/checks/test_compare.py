@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from coursekit.checks.compare import difference, same
+from coursekit.checks.compare import alike, difference, same
 
 TOL = {"rtol": 1e-3, "atol": 1e-5}
 
@@ -81,3 +81,28 @@ def test_hidden_values_are_redacted_and_shapes_are_not():
 def test_same_is_exact():
     assert same(torch.ones(2), torch.ones(2))
     assert not same(torch.ones(2), torch.ones(2) + 1e-6)
+
+
+ODD = [0.0, -0.0, 1.0, 1.0 + 5e-4, 1.1, -1.0, 1e-6, 1e300, math.inf, -math.inf, math.nan]
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("shape", [(), (2, 2)])
+def test_close_means_what_torch_means_by_it(dtype, shape):
+    """And the short way to a plain no never says it of values that are close."""
+    for first in ODD:
+        for second in ODD:
+            expected, got = (torch.full(shape, value, dtype=torch.float64).to(dtype) for value in (first, second))
+            if shape:
+                expected[0, 0] = got[0, 0] = 3.0
+            close = bool(torch.isclose(got, expected, equal_nan=True, **TOL).all())
+            assert (difference({"v": expected}, {"v": got}, **TOL) is None) is close
+            assert alike({"v": expected}, {"v": got}, **TOL) is close
+
+
+@pytest.mark.parametrize(("got", "is_alike"), [({"v": torch.zeros(2), "w": 1}, True), ({"v": torch.zeros(3), "w": 1}, False),
+                                               ({"v": torch.zeros(2)}, False), ({"v": "text", "w": 1}, False),
+                                               ({"v": torch.zeros(2), "w": 2}, False)])  # fmt: skip
+def test_alike_agrees_with_difference(got, is_alike):
+    expected = {"v": torch.zeros(2), "w": 1}
+    assert alike(expected, got, **TOL) is is_alike is (difference(expected, got, **TOL) is None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import nbformat
@@ -10,6 +11,10 @@ import torch
 from nbformat import NotebookNode
 from room import UNIT, cell, filled, first, full, judged, keys, none, place, right
 
+from coursekit.checks.engine import gather
+from coursekit.checks.isolate import quiet
+from coursekit.exercises.audit import solution_answer
+from coursekit.grading import assess
 from coursekit.grading.assess import Examiner, Submission, answer_cell, check_cell
 from coursekit.grading.mend import mend
 from coursekit.grading.results import CellRun, SubmissionRun
@@ -24,7 +29,10 @@ def test_right_answers_get_everything(release: NotebookNode) -> None:
     result = judged(release, "al", right())
     assert result.earned == result.possible == sum(key.question.points for key in keys().values())
     assert {**result.scores(), "why": None} == full()
-    assert (result.status, result.answers[answer_cell(first())]) == ("scored", cell(filled(release), answer_cell(first())).source)
+    assert (result.status, result.answers[answer_cell(first())]) == (
+        "scored",
+        cell(filled(release), answer_cell(first())).source,
+    )
 
 
 def test_a_mistake_is_named_and_costs_its_points(release: NotebookNode) -> None:
@@ -68,7 +76,9 @@ def test_seeds_draw_differently_and_repeatably() -> None:
         ({"cells": {1: CellRun(1, [], "NameError: x", 0.0)}}, "partly run"),
     ],
 )
-def test_an_ending_becomes_a_status_and_keeps_the_points(release: NotebookNode, run: dict[str, Any], status: str) -> None:
+def test_an_ending_becomes_a_status_and_keeps_the_points(
+    release: NotebookNode, run: dict[str, Any], status: str
+) -> None:
     result = judged(release, "al", right(), **run, detail="why")
     assert (result.status, result.detail) == (status, "why")
     assert {**result.scores(), "why": None} == full()
@@ -142,3 +152,27 @@ def test_a_comment_quotes_exceptions_without_their_markup(release: NotebookNode)
 
     comment = judged(release, "al", {first(): answer}).comments()[answer_cell(first())]
     assert "ValueError" in comment and "<script" not in comment and "javascript:" not in comment
+
+
+def test_equal_evidence_is_judged_once_and_unequal_evidence_apart(
+    release: NotebookNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+    judge = assess.judge
+    monkeypatch.setattr(assess, "judge", lambda question, *rest: calls.append(question.id) or judge(question, *rest))
+    examiner = Examiner(UNIT, 7)
+    key = keys()[first()]
+    with quiet():
+        good, bad = (
+            gather(key.question, key.bundle(answer), examiner.draws[first()])
+            for answer in (solution_answer(key), key.mistakes[0].answer)
+        )
+    handed_in = mend(release, filled(release))
+    worth = []
+    for evidence, digest in ((good, b"1"), (good, b"1"), (bad, b"2"), (bad, b"2"), (good, b"1"), (bad, None)):
+        run = replace(NOTHING, evidence={first(): evidence}, digests={first(): digest} if digest else {})
+        result = examiner.result(Submission("al", None), release, handed_in, run)
+        worth.append(result.verdicts[first()].earned)
+    full = key.question.points
+    assert worth[0] == worth[1] == worth[4] == full and worth[2] == worth[3] == worth[5] < full
+    assert calls.count(first()) == 3

@@ -15,13 +15,14 @@ import pytest
 from nbformat import NotebookNode
 from nbgrader.api import Gradebook
 from room import NAME, UNIT, cell, first, full, gradebook, judged, keys, none, place, right
+from sqlalchemy import event
 from traitlets.config import Config
 
 from coursekit.course import Course
 from coursekit.errors import CourseError, GradebookError
 from coursekit.grading import host
 from coursekit.grading.assess import Examiner, Submission, answer_cell, check_cell
-from coursekit.grading.host import Ledger, generate_assignment, read_release
+from coursekit.grading.host import Ledger, Order, generate_assignment, read_release
 
 
 @contextlib.contextmanager
@@ -41,6 +42,20 @@ def test_a_result_arrives_whole(course: Course, release: NotebookNode) -> None:
         assert submission.score == sum(value or 0.0 for value in full().values())
         assert [g.cell.name for n in submission.notebooks for g in n.grades if g.needs_manual_grade] == ["why"]
         assert not book.find_submission(UNIT.name, "bea").needs_manual_grade
+
+
+def test_several_results_take_one_transaction(course: Course, release: NotebookNode) -> None:
+    """And one that cannot be written keeps no other from it."""
+    students = ("al", "bea", "cy", "d\ud800")
+    with ledger(course) as book:
+        commits: list[int] = []
+        event.listen(book._gradebook.engine, "commit", lambda connection: commits.append(1))
+        orders = [Order(judged(release, student, right())) for student in students]
+        assert book.record_all(orders[:3]) == {}
+        assert len(commits) == 1
+        told = book.record_all([orders[3], *(Order(judged(release, student, {})) for student in students[:2])])
+        assert list(told) == ["d\ud800"] and "could not be written" in told["d\ud800"]
+    assert gradebook(course) == {"al": none(why=None), "bea": none(why=None), "cy": full()}
 
 
 def test_a_comment_says_why(course: Course, release: NotebookNode) -> None:
@@ -138,7 +153,9 @@ def test_files_beside_the_solution_are_handed_out_but_not_what_gives_it_away(cou
 
 
 @pytest.mark.parametrize("command", ["generate_assignment", "autograde"])
-def test_nbgraders_own_command_keeps_the_same_files_back(root: Path, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+def test_nbgraders_own_command_keeps_the_same_files_back(
+    root: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
     """Trained weights stay back from a release; those that a student hands in are graded, and never overwritten."""
     monkeypatch.setattr(sys, "argv", ["nbgrader", command, UNIT.name])
     config = Config()
@@ -235,7 +252,9 @@ def test_a_locked_gradebook_costs_the_grades_of_that_time_only(
         book.record(judged(release, "al", right()))
         other = sqlite3.connect(course.gradebook, isolation_level=None)
         other.execute("begin immediate")
-        with pytest.raises(GradebookError, match=r"'bea' could not be written, they are unchanged .*database is locked"):
+        with pytest.raises(
+            GradebookError, match=r"'bea' could not be written, they are unchanged.*database is locked"
+        ):
             book.record(judged(release, "bea", right()))
         assert caplog.records == []  # nbgrader would put a page of traceback on the terminal
         other.execute("rollback")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,10 +13,12 @@ import torch
 
 from coursekit.checks.codec import pack
 from coursekit.errors import CoursekitError, SandboxUnavailable
+from coursekit.exercises import catalogue
 from coursekit.grading import sandbox
 from coursekit.grading.frames import Channel, Inbox
 from coursekit.grading.pool import Pool
 from coursekit.grading.results import CellJob, CellRun, Limits, SubmissionJob
+from coursekit.grading.running import Running
 from coursekit.grading.sandbox import landlock
 from coursekit.grading.submission import Settings
 
@@ -86,7 +90,9 @@ def test_figures_are_shown_as_pictures(pool: Pool) -> None:
 
 @contained
 def test_alt_texts_survive(pool: Pool) -> None:
-    [cell] = run(pool, "from coursekit import plots\nfig, ax = plots.figure()\nplots.show(fig, alt='an empty pair of axes')")
+    [cell] = run(
+        pool, "from coursekit import plots\nfig, ax = plots.figure()\nplots.show(fig, alt='an empty pair of axes')"
+    )
     assert cell.outputs[0]["metadata"] == {"image/png": {"alt": "an empty pair of axes"}}
 
 
@@ -150,7 +156,9 @@ def test_an_interrupt_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(KeyboardInterrupt), Pool(jobs=2) as pool:
         list(pool.run(jobs()))
     assert list(tmp_path.iterdir()) == []
-    workers = [p for p in Path("/proc").glob("[0-9]*/cmdline") if str(tmp_path).encode() in _content(p.parent / "environ")]
+    workers = [
+        p for p in Path("/proc").glob("[0-9]*/cmdline") if str(tmp_path).encode() in _content(p.parent / "environ")
+    ]
     assert workers == []
 
 
@@ -177,8 +185,46 @@ def test_a_pool_is_used_within_its_block() -> None:
         next(Pool(trust=True).run([SubmissionJob(key="x", cells=())]))
 
 
+@contained
+def test_the_next_one_begins_while_the_caller_is_busy(pool: Pool) -> None:
+    """One is handed out before the caller gets a result; the one after that begins without anybody's help."""
+    sources = ["pass", "pass", "import time\nprint(time.time())"]
+    jobs = [SubmissionJob(key=str(k), cells=(CellJob(0, source),)) for k, source in enumerate(sources)]
+    runs = pool.run(jobs)
+    first = next(runs)
+    time.sleep(2.5)
+    back = time.time()
+    rest = list(runs)
+    assert [(run.key, run.ending) for run in (first, *rest)] == [(str(k), "finished") for k in range(3)]
+    assert float(rest[1].cells[0].outputs[0]["text"]) < back
+
+
+def test_nothing_is_late_before_it_has_begun(tmp_path: Path) -> None:
+    job = SubmissionJob(key="x", cells=())
+    running = Running(1, job, Inbox(job, Limits()), Limits(wall_seconds=3.0), 0, tmp_path, time.monotonic() - 100.0, 1)
+    assert running.deadline == math.inf
+    running.begin()
+    assert 2.0 < running.deadline - time.monotonic() <= 3.0
+
+
+@contained
+def test_each_batch_is_asked_its_own_draws(pool: Pool) -> None:
+    """The warm process keeps the last ones: another set, and an older one again, must replace them."""
+    question = catalogue.question("01.relu_cell")
+    draws = [{question.id: question.inputs(seed, torch.float32)} for seed in (1, 2)]
+    answer = CellJob(0, "import torch\n\n\ndef relu_cell(x, *rest):\n    return torch.zeros(1)")
+    found = []
+    for k in (0, 1, 1, 0):
+        job = SubmissionJob(key="x", cells=(answer, CellJob(1, "", question.id)), draws=draws[k])
+        [run] = pool.run([job])
+        found.append(run)
+    digests = [run.digests[question.id] for run in found]
+    assert len(found[0].evidence[question.id]) == len(draws[0][question.id])
+    assert digests[0] == digests[3] and digests[1] == digests[2]
+
+
 def test_settings_travel_whole() -> None:
-    settings = Settings(("01",), ("/a",), (), trust=False, namespaces=True, limits=Limits(threads=3))
+    settings = Settings(("01",), ("/a",), (), trust=False, namespaces=True, limits=Limits(threads=3), jobs=4)
     loaded = Settings.loads(settings.dumps())
     assert loaded.limits == settings.limits and list(loaded.units) == ["01"] and list(loaded.hidden) == ["/a"]
 
@@ -186,15 +232,15 @@ def test_settings_travel_whole() -> None:
 def test_the_channel_keeps_messages_and_descriptors_together(tmp_path: Path) -> None:
     left, right = (Channel(end) for end in socket.socketpair())
     with left.socket, right.socket:
-        files = [open(tmp_path / str(k), "w+b") for k in range(4)]  # noqa: SIM115
+        files = [open(tmp_path / str(k), "w+b") for k in range(6)]  # noqa: SIM115
         left.send({"kill": 1})
-        left.send({"scratch": "a"}, [files[0].fileno(), files[1].fileno()])
-        left.send({"scratch": "b"}, [files[2].fileno(), files[3].fileno()])
+        left.send({"scratch": "a"}, [file.fileno() for file in files[:3]])
+        left.send({"scratch": "b"}, [file.fileno() for file in files[3:]])
         received: list[tuple[dict[str, object], list[int]]] = []
         while len(received) < 3:
             received += right.receive() or []
         assert [message for message, _ in received] == [{"kill": 1}, {"scratch": "a"}, {"scratch": "b"}]
-        for (_, descriptors), mine in zip(received[1:], (files[:2], files[2:])):
+        for (_, descriptors), mine in zip(received[1:], (files[:3], files[3:])):
             for descriptor, file in zip(descriptors, mine):
                 with open(descriptor, "r+b") as other:
                     assert Path(file.name).samefile(f"/proc/self/fd/{other.fileno()}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,6 +21,9 @@ _NEWNS, _NEWCGROUP, _NEWUTS, _NEWIPC = 0x0002_0000, 0x0200_0000, 0x0400_0000, 0x
 _NEWUSER, _NEWPID, _NEWNET = 0x1000_0000, 0x2000_0000, 0x4000_0000
 _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_REC, _MS_PRIVATE = 2, 4, 8, 0x4000, 0x4_0000
 _PR_SET_PDEATHSIG = 1
+_OWN_PID_MAX = (6, 14)
+"""The Linux from which on each PID namespace has a `pid_max` of its own; before, it is the machine's."""
+_FEWEST_PIDS = 301
 
 
 def die_with_parent() -> None:
@@ -57,7 +61,20 @@ def fork(home: int | None) -> int:
     finally:
         if child:  # the caller, also when the fork failed
             call("setns", home, _NEWPID)
+    if child == 0:
+        _limit_threads()
     return child
+
+
+def _limit_threads() -> None:
+    """Allow this PID namespace, whose first process calls, no more threads than the kernel lets one say.
+
+    The limit that holds for root too: RLIMIT_NPROC does not. Nothing is done where the figure would be the machine's.
+    """
+    version = re.match(r"(\d+)\.(\d+)", os.uname().release)
+    if os.getpid() == 1 and version is not None and tuple(map(int, version.groups())) >= _OWN_PID_MAX:
+        with contextlib.suppress(OSError):  # /proc may be read-only
+            Path("/proc/sys/kernel/pid_max").write_text(str(_FEWEST_PIDS))
 
 
 def separate(scratch: Path, size: int) -> bool:
