@@ -38,7 +38,7 @@ from coursekit.training.word_attention import fitting, sentence_scores, train_ma
 POOL = 12_000
 HELD_OUT_SEED = 1_000_003
 MATCHER_STEPS, MATCHER_BATCH = 1000, 32
-VQ_STEPS, PRIOR_STEPS = 3000, 6000
+VQ_STEPS, PRIOR_STEPS = 3000, 2000
 
 
 def world() -> PictureWorld:

@@ -36,7 +36,7 @@ def submissions(
     course: Course, of: Unit, source: Path | None, *, layout: str = "auto", roster: Path | None = None
 ) -> tuple[list[Submission], Gathered | None]:
     """What to grade at `source` (default: all that was collected). A download is collected first, and then graded alone."""
-    if source is None or (source.exists() and roster is None and is_plain(source, layout, of)):
+    if source is None or not source.exists() or (roster is None and is_plain(source, layout, of)):
         return collect(source or course.submitted, of), None
     done = take_in(course, of, source, layout=layout, roster=roster)
     return [s for student in sorted(done.people) for s in collect(course.submitted / student / of.name, of)], done

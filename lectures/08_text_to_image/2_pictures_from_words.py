@@ -97,7 +97,7 @@ for k, text in enumerate(ASKED, 1):
     print(f"row {k}: {text}")
 
 # %% [markdown]
-# These are not renders. They come from a generator that was trained for half an hour on one core (the command is printed in section 5);
+# These are not renders. They come from a generator that was trained for 26 minutes on one core (the command is printed in section 5);
 # the second sentence is one of those that Reed et al. (2016) showed to the world, and that the text-to-image talk of the course shows.
 #
 # ## 1. Two networks that read
@@ -338,14 +338,18 @@ copied = memorisation(coarse(fake), coarse(training_birds))
 print(f"nearest of 3,000 renders at {copied.ratio:.2f} typical distances; near copies: {copied.share:.1%}")
 show(
     pictures(torch.cat([fake[:10], real[:10]]), cols=10, width=8),
-    alt="Above ten generated birds for one sentence, below ten renders of the same bird: the backgrounds vary in both rows, the poses in the lower one alone.",
+    alt="Above ten generated birds for one sentence, below ten renders of the same bird: backgrounds vary in both rows; a raised wing is seen in the lower one.",
     colours=128,
 )
-assert kept.facts > 0.9 and 0.4 < found.spread < 1 and copied.share < 0.02
+assert kept.facts > 0.9 and found.spread > 0.8 and found.styles > 0.5 and copied.share < 0.02
 
 # %% [markdown]
-# Every fact is right, no picture is a copy, and yet: about two thirds of the spread, and a third of the kinds. Backgrounds change with $z$, poses hardly do.
-# It is worse where the caption is short. Ask for "a bird facing left" and count the heads. Among renders each colour has 11 %.
+# Every fact is right, no picture is a copy, nearly all of the spread is there, and 70 % of the kinds. It was not always so. The first model of this lecture was
+# trained longer, at half the rate and without the *gradient penalty* of lecture 4.3. It obeyed as well (0.991), and was lost here: spread 0.65, 37 % of the kinds. Backgrounds
+# changed with $z$, poses hardly did. The penalty keeps $D$ flat around renders, so that no pose is pushed far below the others, and $G$ is not chased from one to the next.
+# It costs one more pass in every eighth step (`Recipe(r1=1.0)`).
+#
+# Where the caption is short, much remains lost. Ask for "a bird facing left" and count the heads. Among renders each colour has 11 %.
 
 # %%
 short = "a bird facing left"
@@ -360,12 +364,11 @@ as_it_is = torch.cat([paint([short] * 100, noise(100, 33 + k)) for k in range(3)
 print(", ".join(f"{name} {share:.0%}" for name, share in zip(birds.NAMES["head"], heads(as_it_is))))
 
 # %% [markdown]
-# This is mode collapse *within* a caption, the failure of lecture 4.2 in a new place. Two ways out.
+# Three colours of nine. This is mode collapse *within* a caption, the failure of lecture 4.2 in a new place. Two ways out.
 #
 # **Let $D$ see two pictures of one sentence** and the distance of their features (after the packs of Lin et al. 2018): two equal fakes give themselves
-# away. It is here as `Recipe(twins=True)`. Trained at 64 pixels for 6,000 steps it raised the spread from 0.65 to 0.89, at the price of 0.983
-# instead of 0.991 of the facts, and of birds with two heads where the caption leaves the direction open: $D$ saw that left and right both occur, and
-# $G$ painted both at once. Longer training may part them; we shipped the other one.
+# away. It is here as `Recipe(twins=True)`. On the first model it raised the spread from 0.65 to 0.89, but not the kinds of style (33 %): $D$ saw that left and right
+# both occur, and $G$ painted both at once, birds with two heads. Pictures that differ are not yet pictures of different kinds; hence two measures.
 #
 # **Say what is unsaid before painting.** Draw the missing facts, write a longer sentence, and paint that. (Large systems do the same: a language model expands
 # the prompt.) It does nothing for the pose, which no caption can name, and everything for the rest:
@@ -444,7 +447,7 @@ fig.axes[0].text(0.5, 0.5, "style from", transform=fig.axes[0].transAxes, ha="ce
 show(fig, alt="A table of generated birds: each column has the background of the render above it, each row the bird its sentence names.", colours=128)
 
 # %% [markdown]
-# Backgrounds follow the column. Poses hardly do, as section 6 foretold: to this generator the pose is a matter of the sentence.
+# Backgrounds follow the column, with the branch or the ground; a raised wing is lost.
 #
 # Measured as Reed et al. did: two renders of *different* birds in the *same* style against two in different styles. Can the codes of $S$ tell
 # which? The area under the ROC curve is the chance that a same-style pair is the more alike; 0.5 is guessing. And the sentence must win where

@@ -157,17 +157,19 @@ def test_one_students_score_that_cannot_be_written_is_nobody_elses_loss(
     easy: None, course: Course, release: NotebookNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     students(course, release, ["al", "bea", "cy"])
-    real = host._set_grade
+    real, beas = host._set_grade, []
 
     def fails_in_the_end(grade: Any, *rest: Any) -> None:
         real(grade, *rest)
-        if (grade.student.id, grade.cell.name) == ("bea", "why"):
-            raise ValueError("disk full")
+        if grade.student.id == "bea":
+            beas.append(grade)
+            if len(beas) % len(full()) == 0:  # at her last cell, however often it is tried
+                raise ValueError("disk full")
 
     monkeypatch.setattr(host, "_set_grade", fails_in_the_end)
     done = run(course)
     assert [f.partition(":")[0] for f in done.failures] == ["bea"] and "disk full" in done.failures[0]
-    assert gradebook(course) == {"al": full(), "bea": dict.fromkeys(full()), "cy": full()}
+    assert gradebook(course) == {"al": full(), "cy": full()}  # of hers nothing, not a half
     assert not feedback_path(course, "bea", UNIT).exists()
     assert "bea" in report_path(course, UNIT).read_text()
 
