@@ -16,7 +16,11 @@ c.CourseDirectory.release_directory = "assignments"
 c.CourseDirectory.ignore = [".ipynb_checkpoints", "*.pyc", "__pycache__", ".pytest_cache", "[0-9][0-9]_*.py"]
 if "generate_assignment" in sys.argv:
     c.CourseDirectory.ignore += ["*.safetensors"]
-c.Autograde.exclude_overwriting = {"01_recurrent_networks": ["parity.safetensors"]}
+c.Autograde.exclude_overwriting = {
+    "01_recurrent_networks": ["parity.safetensors"],
+    "04_gan": ["ring.safetensors"],
+    "08_text_to_image": ["painter.safetensors"],
+}
 
 if os.environ.get("COURSEKIT_ENGINE", "") != "stock":
     c.Autograde.sanitize_preprocessors = [
