@@ -94,7 +94,7 @@ def solution_answer(key: Key) -> Any:
 
 
 def _conditions(seeds: Sequence[int], counts: tuple[int, ...]) -> Iterator[tuple[int, torch.dtype, int]]:
-    """Both types at every seed; the further thread counts in turn at every fifth: to share small sums takes five times as long."""
+    """Both types at every seed; other thread counts in turn at every fifth: to share small sums takes five times as long."""
     others = itertools.cycle(counts[1:] or counts)
     for k, seed in enumerate(seeds):
         count = next(others) if k % 5 == 4 else counts[0]
