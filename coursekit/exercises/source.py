@@ -116,9 +116,12 @@ def _needs(item: Any, text: str, pieces: dict[str, str]) -> None:
     if isinstance(written, types.FunctionType) and written.__closure__:
         scope |= {name: cell.cell_contents for name, cell in zip(written.__code__.co_freevars, written.__closure__)}
     for name in _free_names(text):
-        if name in PROVIDED or name in pieces or name not in scope or hasattr(builtins, name):
+        if name in PROVIDED or name not in scope or hasattr(builtins, name):
             continue
         value = scope[name]
+        if name in pieces:
+            _agrees(name, value, pieces)
+            continue
         if isinstance(value, types.ModuleType):
             pieces[name] = f"import {value.__name__} as {name}"
         elif getattr(value, "__name__", None) == name and isinstance(value, types.FunctionType | type):
@@ -128,6 +131,13 @@ def _needs(item: Any, text: str, pieces: dict[str, str]) -> None:
                 pieces[name] = f"from {value.__module__} import {name}"
         elif not _is_typing(value):
             pieces[name] = f"{name} = {_express(value, pieces)}"
+
+
+def _agrees(name: str, value: Any, pieces: dict[str, str]) -> None:
+    """One notebook has one value for a name; two closures that mean different ones by it cannot both be written."""
+    by_its_name = getattr(value, "__name__", None) == name or isinstance(value, types.ModuleType) or _is_typing(value)
+    if not by_its_name and pieces[name] and pieces[name] != (text := f"{name} = {_express(value, dict(pieces))}"):
+        raise ExerciseError(f"{name!r} stands for two things, {pieces[name]!r} and {text!r}, expected one: rename one of them.")
 
 
 def _free_names(text: str) -> list[str]:

@@ -14,7 +14,7 @@ from torch import nn
 from coursekit.errors import ExerciseError
 from coursekit.exercises import catalogue
 from coursekit.exercises.audit import all_keys
-from coursekit.exercises.source import as_code
+from coursekit.exercises.source import _agrees, as_code
 
 
 def test_slices_and_numbers_without_a_literal_are_written() -> None:
@@ -68,3 +68,9 @@ def test_sets_and_patterns_are_written() -> None:
     exec(as_code(functools.partial(dict, colours={"red", "green"}, words=words), "mine"), alone)
     found = alone["mine"]()
     assert found == {"colours": {"red", "green"}, "words": words} and found["words"].match("A RED")
+
+
+def test_a_name_that_stands_for_two_things_is_refused() -> None:
+    _agrees("weight", 2.0, {"weight": "weight = 2.0"})
+    with pytest.raises(ExerciseError, match="two things"):
+        _agrees("weight", "two", {"weight": "weight = 2.0"})

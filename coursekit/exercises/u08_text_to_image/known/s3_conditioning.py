@@ -438,13 +438,13 @@ def _step_wrong(
     return answer
 
 
-def _terms(right: float, wrong: float, fake: float, *, fake_text: str = "phi") -> Callable[..., Tensor]:
+def _terms(of_right: float, of_wrong: float, of_fake: float, *, fake_text: str = "phi") -> Callable[..., Tensor]:
     """The loss with other weights, and another text for the fakes."""
 
     def loss(D: Any, x: Tensor, made: Tensor, phi: Tensor, bad: Tensor) -> Tensor:
-        total = right * _ls(D(x, phi), 1)
-        total = total + (wrong * _ls(D(x, bad), 0) if wrong else 0.0)
-        return total + (fake * _ls(D(made, phi if fake_text == "phi" else bad), 0) if fake else 0.0)
+        total = of_right * _ls(D(x, phi), 1)
+        total = total + (of_wrong * _ls(D(x, bad), 0) if of_wrong else 0.0)
+        return total + (of_fake * _ls(D(made, phi if fake_text == "phi" else bad), 0) if of_fake else 0.0)
 
     return loss
 
