@@ -59,10 +59,7 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        course = fresh_course(Course.find(Path(__file__).parent), Path(scratch) / "class")
-        release(course, [OF])
-        for student in make_class(OF, read_release(course, OF), hostile=False)[: args.students]:
-            student.hand_in(course.submitted, OF)
+        course = handed_in(Path(scratch) / "class", args.students)
         report = measure(course, Path(scratch), kills=args.kills, rng=random.Random(args.seed))
     print(json.dumps(report) if args.json else as_text(report))
     return 0 if report["recovered"] == report["kills"] else 1
@@ -238,6 +235,15 @@ def left_processes(tmp: Path) -> list[psutil.Process]:
         if not left or time.monotonic() > until:
             return left
         time.sleep(0.1)
+
+
+def handed_in(place: Path, students: int) -> Course:
+    """A course of this repository at `place`, with so many submissions."""
+    course = fresh_course(Course.find(Path(__file__).parent), place)
+    release(course, [OF])
+    for student in make_class(OF, read_release(course, OF), hostile=False)[:students]:
+        student.hand_in(course.submitted, OF)
+    return course
 
 
 def copied(course: Course, place: Path) -> Course:

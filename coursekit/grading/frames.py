@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from coursekit.errors import EvidenceError
-from coursekit.grading.results import CellRun, Limits, Output, SubmissionJob
+from coursekit.grading.results import CellRun, Ending, Limits, Output, SubmissionJob, SubmissionRun
 
 if TYPE_CHECKING:  # the warm process opens its channel before it imports torch
     from coursekit.checks.declare import Evidence
@@ -122,6 +122,22 @@ class Inbox:
         if self.overflow:
             self._buffer.clear()
         return complete
+
+    def run(self, ending: Ending, detail: str, *, cpu: float, wall: float) -> SubmissionRun:
+        """What became of the submission: how it ended, from outside, and what it sent. Seconds."""
+        return SubmissionRun(
+            key=self.job.key,
+            ending=ending,
+            detail=detail,
+            cells=self.cells,
+            evidence=self.evidence,
+            digests=self.digests,
+            missing=self.missing,
+            notes=tuple(self.notes),
+            cpu_seconds=cpu,
+            probe_cpu_seconds=self.probe_seconds,
+            wall_seconds=wall,
+        )
 
     def _take(self, packed: bytes) -> None:
         from coursekit.checks.codec import unpack

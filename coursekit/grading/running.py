@@ -87,20 +87,7 @@ class Running:
 
     def result(self) -> SubmissionRun:
         ending, detail = self._ending()
-        inbox = self.inbox
-        return SubmissionRun(
-            key=self.job.key,
-            ending=ending,
-            detail=detail,
-            cells=inbox.cells,
-            evidence=inbox.evidence,
-            digests=inbox.digests,
-            missing=inbox.missing,
-            notes=tuple(inbox.notes),
-            cpu_seconds=self.cpu,
-            probe_cpu_seconds=inbox.probe_seconds,
-            wall_seconds=time.monotonic() - self.started,
-        )
+        return self.inbox.run(ending, detail, cpu=self.cpu, wall=time.monotonic() - self.started)
 
     def _ending(self) -> tuple[Ending, str]:
         """The worst that happened, and where."""

@@ -81,32 +81,9 @@ def load(job: SubmissionJob, limits: Limits, data: object) -> SubmissionRun:
         raise EvidenceError(f"a worker sent the ending {ending!r}, expected one of {get_args(Ending)}.")
     inbox = Inbox(job, limits)
     inbox.feed(data[end:])
-    return SubmissionRun(
-        key=job.key,
-        ending="too much output" if inbox.overflow else ending,
-        detail=detail,
-        cells=inbox.cells,
-        evidence=inbox.evidence,
-        digests=inbox.digests,
-        missing=inbox.missing,
-        notes=tuple(inbox.notes),
-        cpu_seconds=cpu,
-        probe_cpu_seconds=inbox.probe_seconds,
-        wall_seconds=wall,
-    )
+    return inbox.run("too much output" if inbox.overflow else ending, detail, cpu=cpu, wall=wall)
 
 
 def failed(job: SubmissionJob, detail: str) -> SubmissionRun:
     """The run of a submission that could not be run."""
-    return SubmissionRun(
-        key=job.key,
-        ending="crashed",
-        detail=detail,
-        cells={},
-        evidence={},
-        missing={},
-        notes=(),
-        cpu_seconds=0.0,
-        probe_cpu_seconds=0.0,
-        wall_seconds=0.0,
-    )
+    return Inbox(job, Limits()).run("crashed", detail, cpu=0.0, wall=0.0)

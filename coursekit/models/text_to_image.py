@@ -29,8 +29,8 @@ from coursekit import runtime, shipped
 from coursekit.errors import InputError
 from coursekit.models.class_conditional import ConditionalBatchNorm2d
 
-Reading = Literal["projection", "joined", "blind"]
-"""How D reads the sentence: by an inner product, joined to each cell, or not at all."""
+Reading = Literal["projection", "joined"]
+"""How D reads the sentence: by an inner product, or joined to each cell."""
 
 
 class _Plain(nn.Module):
@@ -106,8 +106,8 @@ class TextDiscriminator(nn.Module):
         twins: bool = False,
     ) -> None:
         super().__init__()
-        if reading not in ("projection", "joined", "blind"):
-            raise InputError.of("reading", got=reading, expected="projection, joined or blind", do="Pick one of these.")
+        if reading not in ("projection", "joined"):
+            raise InputError.of("reading", got=reading, expected="projection or joined", do="Pick one of these.")
         wrap = spectral_norm if spectral else lambda layer: layer
         self.text, self.reading = text, reading
         maps = [fine, *(width * min(4, 2**i) for i in range(_doublings(size)))]
@@ -120,7 +120,7 @@ class TextDiscriminator(nn.Module):
         if reading == "joined":
             self.read = wrap(nn.Linear(text, last))
             self.join = wrap(nn.Conv2d(2 * last, last, 1))
-        elif reading == "projection":
+        else:
             self.look = wrap(nn.Conv2d(last, text, 4))
         self.score = wrap(nn.Conv2d(last, 1, 4))
         self.apart = wrap(nn.Conv2d(last, 1, 4)) if twins else None
@@ -149,8 +149,6 @@ class TextDiscriminator(nn.Module):
             h = F.leaky_relu(self.join(torch.cat([h, told], 1)), 0.2)
             return self.score(h).flatten() + variety
         plain = self.score(h).flatten().repeat(repeats) + variety
-        if self.reading == "blind":
-            return plain
         return plain + (self.look(h).flatten(1).repeat(repeats, 1) * t).sum(1)
 
     def _variety(self, h: Tensor) -> Tensor:

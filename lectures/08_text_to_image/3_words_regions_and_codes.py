@@ -741,12 +741,12 @@ assert race["VQ + transformer"][2] > race["GAN, words"][2]
 
 # %% [markdown]
 # Read all three columns. The GANs show more facts, lie nearer to renders, and paint in a fraction of the time. The discriminator asked about the caption at
-# every step; likelihood hardly did. After 45 seconds of training instead of 200 the second column was the other way round: the GANs told more of the truth in smears that
+# every step; likelihood hardly did. In an earlier version of this lecture, with GANs of 45 seconds, the second column was the other way round: they told more of the truth in smears that
 # lay further from birds than the transformer's wrong birds. **Caption accuracy is not quality, and quality is not obedience**; a comparison that prints
 # one number hides this, and one moment of training is not the last word.
 #
-# Time to train: 200 seconds for each GAN; about 150 for the autoencoder and 200 for the prior. What the transformer has for it is that it *loses no mode*: likelihood
-# punishes whatever it leaves out, so that it grows with data and size where a GAN must be coaxed.
+# Time to train: 200 seconds for each GAN; about 150 for the autoencoder and 200 for the prior. What likelihood has for it: it punishes
+# whatever is left out, where a GAN may lose a mode unpunished (8.2, section 6).
 #
 # ## Does yours work?
 #

@@ -59,6 +59,17 @@ def values(tables, p: Tensor, g: Tensor) -> list[Tensor]:
     ]
 
 
+def test_a_vague_caption_leaves_two_values_open_in_every_draw() -> None:
+    """Whoever takes vague words for wrong must fail on the picture that has no wrong caption, whatever its values are."""
+    vague = next(m for m in known.WRONG_CAPTIONS.mistakes if m.name == "vague words are false")
+    question = known.WRONG_CAPTIONS.question
+    [refused] = [part for part in question.parts if part.name == "refused"]
+    for seed in range(60):
+        for inputs in question.inputs(seed):
+            found = refused.probe(known.WRONG_CAPTIONS.bundle(vague.answer), inputs)
+            assert found["one of three pictures has none"] == "no error"
+
+
 @pytest.mark.parametrize("best", TABLES)
 def test_best_answers_cannot_be_bettered(best) -> None:
     """The gradient of each value is 0 there (for the slide's: along answers that do not read the text)."""

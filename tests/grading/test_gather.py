@@ -165,8 +165,8 @@ def test_gradescope(tmp_path: Path, into: Path) -> None:
     files = {
         f"{export}/submission_metadata.yml": GRADESCOPE,
         f"{export}/submission_1/{NAME}": "jose",
-        f"{export}/submission_2/work/{NAME}": "pair",
-        f"{export}/submission_2/work/data/w.bin": "w",
+        f"{export}/submission_2/code/{NAME}": "pair",
+        f"{export}/submission_2/code/data/w.bin": "w",
         f"{export}/submission_3/{NAME}": "nobody",
         f"{export}/submission_4/{NAME}": "not listed",
     }

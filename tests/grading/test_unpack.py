@@ -35,17 +35,17 @@ def names(place: Path) -> set[str]:
 def test_plain_files_come_out_whole_and_litter_stays_in(tmp_path: Path) -> None:
     path = made(
         tmp_path / "al.zip",
-        ("work/a.ipynb", b"{}"),
-        ("work/data/w.bin", bytes(range(256))),
-        ("__MACOSX/work/._a.ipynb", b"x"),
-        ("work/.ipynb_checkpoints/a.ipynb", b"old"),
+        ("code/a.ipynb", b"{}"),
+        ("code/data/w.bin", bytes(range(256))),
+        ("__MACOSX/code/._a.ipynb", b"x"),
+        ("code/.ipynb_checkpoints/a.ipynb", b"old"),
         (".hidden", b"x"),
-        (special("work/run.sh", stat.S_IFREG | stat.S_ISUID), b"#!"),
+        (special("code/run.sh", stat.S_IFREG | stat.S_ISUID), b"#!"),
     )
     unpack(path, tmp_path / "out", STUDENT_ZIP)
-    assert names(tmp_path / "out") == {"work/a.ipynb", "work/data/w.bin", "work/run.sh"}
-    assert (tmp_path / "out/work/data/w.bin").read_bytes() == bytes(range(256))
-    assert not os.stat(tmp_path / "out/work/run.sh").st_mode & (stat.S_ISUID | 0o111)
+    assert names(tmp_path / "out") == {"code/a.ipynb", "code/data/w.bin", "code/run.sh"}
+    assert (tmp_path / "out/code/data/w.bin").read_bytes() == bytes(range(256))
+    assert not os.stat(tmp_path / "out/code/run.sh").st_mode & (stat.S_ISUID | 0o111)
 
 
 HOSTILE = {

@@ -39,12 +39,12 @@ def test_noise_and_sentence_both_reach_the_picture(norms: bool) -> None:
     assert z.grad.abs().sum(1).min() > 0 and t.grad.abs().sum(1).min() > 0
 
 
-@pytest.mark.parametrize(("reading", "hangs"), [("projection", True), ("joined", True), ("blind", False)])
-def test_whether_the_score_hangs_on_the_sentence(reading: str, hangs: bool) -> None:
+@pytest.mark.parametrize("reading", ["projection", "joined"])
+def test_the_score_hangs_on_the_sentence(reading: str) -> None:
     _, D = small(reading=reading)
     D.eval()
     x = torch.randn(3, 3, 32, 32, generator=generator(3))
-    assert torch.equal(D(x, codes(3, seed=1)), D(x, codes(3, seed=2))) is not hangs
+    assert (D(x, codes(3, seed=1)) != D(x, codes(3, seed=2))).all()
 
 
 def test_the_projection_is_linear_in_the_sentence() -> None:
@@ -55,7 +55,7 @@ def test_the_projection_is_linear_in_the_sentence() -> None:
     torch.testing.assert_close(D(x, 0.3 * s + 0.7 * t), 0.3 * D(x, s) + 0.7 * D(x, t))
 
 
-@pytest.mark.parametrize("reading", ["projection", "joined", "blind"])
+@pytest.mark.parametrize("reading", ["projection", "joined"])
 def test_several_sentences_for_each_picture_are_as_good_as_pictures_repeated(reading: str) -> None:
     _, D = small(reading=reading)
     D.eval()  # in training each pass moves the spectral norms on

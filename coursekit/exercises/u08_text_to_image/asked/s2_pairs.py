@@ -46,7 +46,7 @@ def _draw_captions(rng: Rng) -> Inputs:
     names(5, 3, int(labels[1, 3]), int(labels[1, 3]) + 1)
     all_true = torch.ones(3, A, V, dtype=torch.bool)
     all_true[0, 0] = torch.arange(V) == labels[0, 0]
-    all_true[2, 3] = (torch.arange(V) == labels[0, 3]) | (torch.arange(V) == labels[0, 3] + 1)
+    all_true[2, 3] = (torch.arange(V) == labels[0, 3]) | (torch.arange(V) == (labels[0, 3] + 1) % V)
     return {
         "labels": labels,
         "fits": fits[rng.permutation(6)],
