@@ -58,12 +58,13 @@ def test_spectral_norm_bounds_each_layer_and_leaves_no_batch_norm() -> None:
     D = Discriminator(width=8, norm="spectral")
     assert not any(isinstance(layer, nn.BatchNorm2d) for layer in D.modules())
     x = torch.randn(4, 3, 32, 32, generator=generator(1))
-    for _ in range(30):  # power iterations
-        D(x)
-    for layer in D.modules():
-        if isinstance(layer, nn.Conv2d):
-            assert torch.linalg.matrix_norm(layer.weight.flatten(1), 2).item() == pytest.approx(1.0, abs=0.02)
+    layers = [layer for layer in D.modules() if isinstance(layer, nn.Conv2d)]
+    for layer in layers:
+        for _ in range(300):  # power iterations: each reading is one
+            layer.weight  # noqa: B018
     D.eval()
+    for layer in layers:  # of 200 initialisations the worst was off by 0.006 (after 30 iterations by 0.05)
+        assert torch.linalg.matrix_norm(layer.weight.flatten(1), 2).item() == pytest.approx(1.0, abs=0.02)
     torch.testing.assert_close(D(x)[:2], D(x[:2]))  # no example depends on the others
 
 
