@@ -23,6 +23,7 @@ test: $(READY) lint    ## every test but the notebooks
 
 lint: $(READY)
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --quiet --check coursekit tests benchmarks
 	$(BIN)/mypy
 
 notebooks: $(READY)    ## execute every lecture and solution, compare stable outputs

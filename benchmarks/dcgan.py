@@ -51,7 +51,11 @@ class Arm:
     """(48, C, size, size)"""
 
     def figures(self) -> dict[str, object]:
-        rounded = {"cpu_seconds": round(self.cpu_seconds), "frechet": round(self.frechet, 3), "worst": round(self.worst, 1)}
+        rounded = {
+            "cpu_seconds": round(self.cpu_seconds),
+            "frechet": round(self.frechet, 3),
+            "worst": round(self.worst, 1),
+        }
         return {"steps": self.steps, **rounded, "worst_of": self.worst_of}
 
 
@@ -86,7 +90,9 @@ def judge(fake: Tensor, world_name: str, steps: int, used: float, *, size: int =
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="The kit's DCGAN recipe against the stock one at equal computing time.")
+    parser = argparse.ArgumentParser(
+        description="The kit's DCGAN recipe against the stock one at equal computing time."
+    )
     parser.add_argument("--seconds", type=float, default=240, help="CPU seconds for each recipe")
     parser.add_argument("--world", default="birds")
     parser.add_argument("--seed", type=int, default=0)
@@ -95,7 +101,8 @@ def main() -> int:
     options = parser.parse_args()
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
         racing = {
-            name: pool.submit(run, name, options.world, options.seed, seconds=options.seconds) for name in ("stock", "kit")
+            name: pool.submit(run, name, options.world, options.seed, seconds=options.seconds)
+            for name in ("stock", "kit")
         }
         arms = {name: racer.result() for name, racer in racing.items()}
         arms["float32"] = pool.submit(run, "float32", options.world, options.seed, steps=arms["kit"].steps).result()
@@ -109,7 +116,9 @@ def main() -> int:
         return 0
     print(f"{'':10}  steps   CPU s   Frechet distance   largest difference of a share")
     for name, arm in arms.items():
-        print(f"{name:10} {arm.steps:6} {arm.cpu_seconds:7.0f} {arm.frechet:18.2f}   {arm.worst:.1f} points ({arm.worst_of})")
+        print(
+            f"{name:10} {arm.steps:6} {arm.cpu_seconds:7.0f} {arm.frechet:18.2f}   {arm.worst:.1f} points ({arm.worst_of})"
+        )
     print(f"Frechet distance of kit over stock: {ratio:.2f}")
     return 0
 

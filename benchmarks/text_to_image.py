@@ -71,7 +71,11 @@ def trained(change: str, seconds: float, seed: int, *, prepared: bool = False) -
         began = time.process_time()
     gan = start(recipe, size=32, steps=10**6, seed=seed, on="cpu")
     records = train_text_gan(
-        gan, lesson.batches(recipe.batch, seed=seed), matching=recipe.matching, interpolated=recipe.interpolated, r1=recipe.r1
+        gan,
+        lesson.batches(recipe.batch, seed=seed),
+        matching=recipe.matching,
+        interpolated=recipe.interpolated,
+        r1=recipe.r1,
     )
     for _ in within(gan, records, seconds - (time.process_time() - began)):
         pass
@@ -121,9 +125,7 @@ def shipped_model() -> dict[str, Any]:
 def ablation(pool: ProcessPoolExecutor, seconds: float) -> dict[str, Any]:
     """Each ingredient left out, three seeds, equal CPU time."""
     jobs: dict[tuple[str, int], Future[dict[str, float]]] = {
-        (name, seed): pool.submit(trained, name, seconds, seed, prepared=True)
-        for seed in SEEDS
-        for name in ARMS
+        (name, seed): pool.submit(trained, name, seconds, seed, prepared=True) for seed in SEEDS for name in ARMS
     }
     rows: dict[str, Any] = {}
     for name in ARMS:

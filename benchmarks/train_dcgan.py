@@ -53,7 +53,10 @@ def train(name: str, job: Job, *, steps: int, seed: int, data: Path | None, repo
     for record in track(train_gan(gan, batches), name, total=steps):
         if (record.step + 1) % report_every == 0:
             arm = judge(gan.sample(2000, seed=1), job.world, record.step, 0.0, size=job.size)
-            print(f"{name} {record.step + 1}: Frechet {arm.frechet:.2f}, {arm.worst:.1f} points ({arm.worst_of})", flush=True)
+            print(
+                f"{name} {record.step + 1}: Frechet {arm.frechet:.2f}, {arm.worst:.1f} points ({arm.worst_of})",
+                flush=True,
+            )
     seconds = time.process_time() - began
     arm = judge(gan.sample(5000, seed=1), job.world, gan.step, seconds, size=job.size)
     G = gan.average
@@ -67,7 +70,9 @@ def train(name: str, job: Job, *, steps: int, seed: int, data: Path | None, repo
         },
         data=data,
     )  # fmt: skip
-    print(f"{name}: {gan.step} steps, {seconds:.0f} s, Frechet {arm.frechet:.3f}, worst share {arm.worst:.1f} ({arm.worst_of})")
+    print(
+        f"{name}: {gan.step} steps, {seconds:.0f} s, Frechet {arm.frechet:.3f}, worst share {arm.worst:.1f} ({arm.worst_of})"
+    )
 
 
 def main() -> int:

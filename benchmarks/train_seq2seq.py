@@ -91,7 +91,9 @@ def train_arithmetic(lecture: dict[str, Any], seed: int, record: dict[str, Any])
     """Sums of two numbers of up to two digits among six distractors, at three widths."""
     record.setdefault("widths", WIDTHS)
     _, questions, answers = lecture["sums"](120_000, 2, 6, held_out=False, seed=100 + seed)
-    tests = {group: lecture["sums"](500, 2, 6, held_out=group == "held_out", seed=1)[1:] for group in ("known", "held_out")}
+    tests = {
+        group: lecture["sums"](500, 2, 6, held_out=group == "held_out", seed=1)[1:] for group in ("known", "held_out")
+    }
     nets = {}
     for width in WIDTHS:
         with seeded(seed):

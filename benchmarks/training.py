@@ -127,7 +127,9 @@ def main() -> int:
         runners["bfloat16"] = kit(device, "bf16-mixed")
     speeds = race(runners, device, rounds=options.rounds, steps=options.steps)
     ratios = {
-        name: [mine / theirs for mine, theirs in zip(speeds[name], speeds["stock"])] for name in runners if name != "stock"
+        name: [mine / theirs for mine, theirs in zip(speeds[name], speeds["stock"])]
+        for name in runners
+        if name != "stock"
     }
     median = {name: round(statistics.median(values), 2) for name, values in ratios.items()}
     on_gpu = device.type == "cuda"
@@ -145,7 +147,9 @@ def main() -> int:
         return 0
     print(f"{'':10} images/s   times stock (lowest to highest round)")
     for name, values in speeds.items():
-        against = f"{median[name]:.2f}   ({min(ratios[name]):.2f} to {max(ratios[name]):.2f})" if name in median else "1"
+        against = (
+            f"{median[name]:.2f}   ({min(ratios[name]):.2f} to {max(ratios[name]):.2f})" if name in median else "1"
+        )
         print(f"{name:10} {statistics.median(values):8.0f}   {against}")
     if not fast:
         print("bfloat16: this processor does not multiply it in hardware, so it is left out.")

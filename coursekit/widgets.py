@@ -81,9 +81,7 @@ _LOOK: dict[str, Any] = {
 }
 
 
-def explore(
-    draw: Callable[..., Figure], *, alt: str, static: Sequence[Mapping[str, Any]], **controls: Control
-) -> None:
+def explore(draw: Callable[..., Figure], *, alt: str, static: Sequence[Mapping[str, Any]], **controls: Control) -> None:
     """Show `draw(**values)` under one control for each of its arguments.
 
     `static` lists the settings shown where no kernel is live; `alt` describes what the figure shows and may use the

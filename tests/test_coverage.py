@@ -28,7 +28,9 @@ def write(course: Course, name: str, *cells: tuple[str, list[str]], folder: str 
     path = course.root / folder / "01_x" / name
     path.parent.mkdir(parents=True, exist_ok=True)
     make = {"code": nbformat.v4.new_code_cell, "markdown": nbformat.v4.new_markdown_cell}
-    nbformat.write(nbformat.v4.new_notebook(cells=[make[kind]("", metadata={"tags": tags}) for kind, tags in cells]), path)
+    nbformat.write(
+        nbformat.v4.new_notebook(cells=[make[kind]("", metadata={"tags": tags}) for kind, tags in cells]), path
+    )
 
 
 def test_rows_are_counted_by_group(course: Course) -> None:

@@ -182,7 +182,10 @@ def test_pictures_fill_a_grid_row_by_row(N: int, cols: int, expected: tuple[int,
         (lambda ax: plots.picture(ax, torch.full((3, 2, 2), torch.nan)), "an image: got 'NaN or infinity'"),
         (lambda ax: plots.pictures(torch.zeros(3, 8, 8)), r"x: got \(3, 8, 8\)"),
         (lambda ax: plots.pictures(torch.zeros(0, 3, 8, 8)), r"x: got \(0, 3, 8, 8\)"),
-        (lambda ax: plots.pictures(torch.zeros(2, 3, 8, 8), titles=["one"]), "titles: got 1, expected one for each of 2"),
+        (
+            lambda ax: plots.pictures(torch.zeros(2, 3, 8, 8), titles=["one"]),
+            "titles: got 1, expected one for each of 2",
+        ),
     ],
 )
 def test_what_is_no_picture_is_refused(call: Any, message: str) -> None:

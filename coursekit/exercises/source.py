@@ -137,14 +137,18 @@ def _agrees(name: str, value: Any, pieces: dict[str, str]) -> None:
     """One notebook has one value for a name; two closures that mean different ones by it cannot both be written."""
     by_its_name = getattr(value, "__name__", None) == name or isinstance(value, types.ModuleType) or _is_typing(value)
     if not by_its_name and pieces[name] and pieces[name] != (text := f"{name} = {_express(value, dict(pieces))}"):
-        raise ExerciseError(f"{name!r} stands for two things, {pieces[name]!r} and {text!r}, expected one: rename one of them.")
+        raise ExerciseError(
+            f"{name!r} stands for two things, {pieces[name]!r} and {text!r}, expected one: rename one of them."
+        )
 
 
 def _free_names(text: str) -> list[str]:
     """Names that a piece of source takes from outside: not its parameters, nor what it assigns itself."""
 
     def walk(table: symtable.SymbolTable) -> Iterator[str]:
-        yield from (symbol.get_name() for symbol in table.get_symbols() if symbol.is_global() and symbol.is_referenced())
+        yield from (
+            symbol.get_name() for symbol in table.get_symbols() if symbol.is_global() and symbol.is_referenced()
+        )
         for child in table.get_children():
             yield from walk(child)
 

@@ -79,7 +79,10 @@ def _texts(notebook: NotebookNode) -> list[Any]:
 def execute(notebook: NotebookNode, path: Path, where: Path | None = None) -> None:
     """Run a notebook in its static form, in `where` (default: its folder), and write it to `path` whole or not at all."""
     client = nbclient.NotebookClient(
-        notebook, timeout=CELL_SECONDS, kernel_name="python3", resources={"metadata": {"path": str(where or path.parent)}}
+        notebook,
+        timeout=CELL_SECONDS,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(where or path.parent)}},
     )
     with tempfile.TemporaryDirectory() as home:  # whoever builds has scores of their own, which are not the notebook's
         try:

@@ -75,10 +75,14 @@ class Discriminator(nn.Module):
         for i in range(_doublings(size)):
             after, batch = width * 2**i, norm == "batch" and i > 0
             down = wrap(nn.Conv2d(before, after, 4, 2, 1, bias=not batch))
-            blocks.append(nn.Sequential(down, nn.BatchNorm2d(after) if batch else nn.Identity(), nn.LeakyReLU(0.2, inplace=True)))
+            blocks.append(
+                nn.Sequential(down, nn.BatchNorm2d(after) if batch else nn.Identity(), nn.LeakyReLU(0.2, inplace=True))
+            )
             before = after
         if fine:
-            blocks[0] = nn.Sequential(wrap(nn.Conv2d(channels, fine, 3, 1, 1)), nn.LeakyReLU(0.2, inplace=True), *blocks[0])
+            blocks[0] = nn.Sequential(
+                wrap(nn.Conv2d(channels, fine, 3, 1, 1)), nn.LeakyReLU(0.2, inplace=True), *blocks[0]
+            )
         self.blocks = nn.ModuleList(blocks)
         self.to_score = wrap(nn.Conv2d(before, 1, 4, 1, 0))
 
@@ -113,7 +117,9 @@ def init_dcgan(net: nn.Module, *, seed: int = 0) -> nn.Module:
 def _doublings(size: int) -> int:
     doublings = round(math.log2(size / 4)) if size > 0 else 0
     if doublings < 2 or 4 * 2**doublings != size:
-        raise InputError.of("size", got=size, expected="16, 32, 64 or a further power of two", do="Render at one of these.")
+        raise InputError.of(
+            "size", got=size, expected="16, 32, 64 or a further power of two", do="Render at one of these."
+        )
     return doublings
 
 

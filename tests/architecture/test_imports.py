@@ -24,7 +24,8 @@ MAY_IMPORT = {
     "shipped": {"errors", "files"},
     "torchvision_door": set(),
     "datasets": FOUNDATION,
-    "oracles": FOUNDATION | {"datasets"},  # readers of pictures: networks themselves, so models and training may build on them
+    "oracles": FOUNDATION
+    | {"datasets"},  # readers of pictures: networks themselves, so models and training may build on them
     "models": FOUNDATION | {"datasets", "oracles"},
     "losses": FOUNDATION | {"datasets"},
     "metrics": FOUNDATION | {"datasets"},

@@ -56,9 +56,17 @@ READING = [
     Attack("read through a hard link", "attempt(lambda: os.link('@SECRET@', 'hard') or open('hard').read())"),
     Attack("read through dot dot", "attempt(lambda: open(os.path.relpath('@SECRET@')).read())"),
     Attack("import an answer key", "import importlib; attempt(lambda: importlib.import_module('@KNOWN@'))"),
-    Attack("ask for an answer key", "from coursekit.exercises import catalogue as c\nattempt(lambda: c.keys(c.unit('01')))"),
-    Attack("read an answer key", "attempt(lambda: [p.read_text() for p in Path('@KIT@').glob('exercises/*/known/*.py')][0])"),
-    Attack("list then read an answer key", "attempt(lambda: open(next(Path('@KIT@').glob('exercises/*/known/s*.py'))).read())"),
+    Attack(
+        "ask for an answer key", "from coursekit.exercises import catalogue as c\nattempt(lambda: c.keys(c.unit('01')))"
+    ),
+    Attack(
+        "read an answer key",
+        "attempt(lambda: [p.read_text() for p in Path('@KIT@').glob('exercises/*/known/*.py')][0])",
+    ),
+    Attack(
+        "list then read an answer key",
+        "attempt(lambda: open(next(Path('@KIT@').glob('exercises/*/known/s*.py'))).read())",
+    ),
     Attack("read the grader", "attempt(lambda: open('@KIT@/grading/pool.py').read())"),
     Attack("read the course", "attempt(lambda: open('@REPOSITORY@/pyproject.toml').read())"),
     Attack("read the parent's environment", "attempt(lambda: open('/proc/@PARENT@/environ').read())"),
@@ -73,7 +81,9 @@ READING = [
 WRITING = [
     Attack("write outside", "attempt(lambda: open('@OUTSIDE@/new', 'w').write('x'))"),
     Attack("write to /tmp", "import tempfile; attempt(lambda: tempfile.TemporaryFile(dir='/tmp').write(b'x'))"),
-    Attack("write to shared memory", "shm = '/dev/shm/attack'; attempt(lambda: open(shm, 'w').close() or os.unlink(shm))"),
+    Attack(
+        "write to shared memory", "shm = '/dev/shm/attack'; attempt(lambda: open(shm, 'w').close() or os.unlink(shm))"
+    ),
     Attack("append to a file of the instructor", "attempt(lambda: open('@SECRET@', 'a').write('x'))"),
     Attack("truncate by opening", "attempt(lambda: os.open('@SECRET@', os.O_RDONLY | os.O_TRUNC))"),
     Attack("truncate by path", "attempt(lambda: os.truncate('@SECRET@', 0))"),
@@ -84,7 +94,11 @@ WRITING = [
     Attack("make a link", "attempt(lambda: os.symlink('/etc', '@OUTSIDE@/link'))"),
     Attack("make a pipe", "attempt(lambda: os.mkfifo('fifo'))"),
     Attack("change a mode", "attempt(lambda: os.chmod('@SECRET@', 0o777))"),
-    Attack("change a mode by descriptor", "attempt(lambda: os.fchmod(os.open(os.__file__, os.O_RDONLY), 0o644))", owner=True),
+    Attack(
+        "change a mode by descriptor",
+        "attempt(lambda: os.fchmod(os.open(os.__file__, os.O_RDONLY), 0o644))",
+        owner=True,
+    ),
     Attack("make a program that keeps rights", "open('p', 'w').close(); attempt(lambda: os.chmod('p', 0o4755))"),
     Attack("change an owner", "attempt(lambda: os.chown('@SECRET@', os.getuid(), os.getgid()))"),
     Attack("change times", "attempt(lambda: os.utime('@SECRET@'))"),
@@ -99,7 +113,11 @@ REACHING_OUT = [
     Attack("netlink", "attempt(lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW).close())"),
     Attack("socket pair", "attempt(lambda: [s.close() for s in socket.socketpair()])"),
     Attack("socket by a raw call", "attempt(lambda: os.close(raw(41, 198, 2, 1, 0)))"),
-    Attack("download", "import urllib.request as u\nattempt(lambda: u.urlopen('http://127.0.0.1:9/', timeout=1))", bare=False),
+    Attack(
+        "download",
+        "import urllib.request as u\nattempt(lambda: u.urlopen('http://127.0.0.1:9/', timeout=1))",
+        bare=False,
+    ),
 ]
 
 PROCESSES = [
@@ -110,9 +128,16 @@ PROCESSES = [
     Attack("os.system", "attempt(lambda: checked(os.system('true')))"),
     Attack("spawn", "attempt(lambda: os.waitpid(os.posix_spawn('/bin/true', ['true'], {}), 0))"),
     Attack("exec", "attempt(lambda: os.execv('/bin/true', ['true']))", bare=False),
-    Attack("shell escape", "get_ipython().run_cell('!true')\nattempt(lambda: checked(get_ipython().user_ns['_exit_code']))"),
-    Attack("multiprocessing", "import multiprocessing as m\nattempt(m.get_context('fork').Process(target=print).start)"),
-    Attack("data loader workers", "import torch.utils.data as d\nattempt(lambda: next(iter(d.DataLoader([1], num_workers=1))))"),
+    Attack(
+        "shell escape", "get_ipython().run_cell('!true')\nattempt(lambda: checked(get_ipython().user_ns['_exit_code']))"
+    ),
+    Attack(
+        "multiprocessing", "import multiprocessing as m\nattempt(m.get_context('fork').Process(target=print).start)"
+    ),
+    Attack(
+        "data loader workers",
+        "import torch.utils.data as d\nattempt(lambda: next(iter(d.DataLoader([1], num_workers=1))))",
+    ),
     Attack("signal the parent", "attempt(lambda: os.kill(@PARENT@, 0))"),
     Attack("signal the warm process", "attempt(lambda: os.kill(os.getppid(), 0))"),
     Attack("signal everybody", "attempt(lambda: os.kill(-1, 0))"),
@@ -121,8 +146,15 @@ PROCESSES = [
     Attack("signal by input", "attempt(lambda: __import__('fcntl').fcntl(0, 8, @PARENT@))"),
     Attack("trace the parent", "attempt(lambda: raw(101, 117, 16, @PARENT@, 0, 0))", bare=False),
     Attack("slow the others down", "attempt(lambda: os.setpriority(os.PRIO_PROCESS, 0, 0))"),
-    Attack("raise own limits", "import resource\nattempt(lambda: resource.setrlimit(resource.RLIMIT_AS, (-1, -1)))", bare=False),
-    Attack("change the parent's limits", "import resource\nattempt(lambda: resource.prlimit(@PARENT@, resource.RLIMIT_CORE))"),
+    Attack(
+        "raise own limits",
+        "import resource\nattempt(lambda: resource.setrlimit(resource.RLIMIT_AS, (-1, -1)))",
+        bare=False,
+    ),
+    Attack(
+        "change the parent's limits",
+        "import resource\nattempt(lambda: resource.prlimit(@PARENT@, resource.RLIMIT_CORE))",
+    ),
 ]
 
 KERNEL = [
@@ -130,7 +162,11 @@ KERNEL = [
     Attack("io_uring", "attempt(lambda: raw(425, 425, 1, ctypes.create_string_buffer(120)))", bare=False),
     Attack("userfaultfd", "attempt(lambda: os.close(raw(323, 282, 1)))", bare=False),
     Attack("bpf", "attempt(lambda: raw(321, 280, 0, ctypes.create_string_buffer(64), 64))", bare=False),
-    Attack("performance events", "attempt(lambda: raw(298, 241, ctypes.create_string_buffer(112), 0, -1, -1, 0))", bare=False),
+    Attack(
+        "performance events",
+        "attempt(lambda: raw(298, 241, ctypes.create_string_buffer(112), 0, -1, -1, 0))",
+        bare=False,
+    ),
     Attack("keyring", "attempt(lambda: raw(250, 219, 0, -3, 0))", bare=False),
     Attack("new user namespace", "attempt(lambda: raw(272, 97, 0x10000000))", bare=False),
     Attack("mount", "attempt(lambda: raw(165, 40, b'none', b'/', None, 0, None))", bare=False),

@@ -188,7 +188,9 @@ os.write(3, len(body).to_bytes(4, 'big') + body)
 
 
 def test_a_patched_engine_only_lies(pool: Pool, question: Question) -> None:
-    ended = run(pool, question, "import coursekit.checks.engine as e\ne.gather = lambda *a: [{'values': {'h_next': 1}}]")
+    ended = run(
+        pool, question, "import coursekit.checks.engine as e\ne.gather = lambda *a: [{'values': {'h_next': 1}}]"
+    )
     assert ended.ending == "finished" and ended.evidence[QUESTION][0].get("values") != question
 
 
@@ -220,9 +222,13 @@ def test_recursion_is_an_error_like_any_other(pool: Pool, question: Question) ->
 
 
 def test_threads_work_are_limited_and_do_not_outlive_the_run(pool: Pool, question: Question) -> None:
-    ended = run(pool, question, "import time\nt = threading.Thread(target=time.sleep, args=(60,)); t.start(); print('up')")
+    ended = run(
+        pool, question, "import time\nt = threading.Thread(target=time.sleep, args=(60,)); t.start(); print('up')"
+    )
     assert ended.ending == "finished" and "up" in text(ended) and ended.wall_seconds < 7
-    bomb = "import time\nthreading.stack_size(65536)\nwhile True: threading.Thread(target=time.sleep, args=(60,)).start()"
+    bomb = (
+        "import time\nthreading.stack_size(65536)\nwhile True: threading.Thread(target=time.sleep, args=(60,)).start()"
+    )
     ended = run(pool, question, bomb)
     assert ended.ending in ("finished", "timed out", "out of memory", "crashed") and ended.wall_seconds < 13
 
@@ -303,7 +309,9 @@ print('found', found)
 
 
 def test_a_dead_warm_process_costs_only_its_killer(question: Question) -> None:
-    killer = notebook("killer", question, "import os, signal; os.kill(os.getppid(), signal.SIGKILL); import time; time.sleep(5)")
+    killer = notebook(
+        "killer", question, "import os, signal; os.kill(os.getppid(), signal.SIGKILL); import time; time.sleep(5)"
+    )
     others = [notebook(f"honest {k}", question, "import time; time.sleep(0.1)", HONEST) for k in range(4)]
     with Pool(jobs=2, units=["01"], trust=True) as pool:
         runs = {r.key: r for r in pool.run([others[0], killer, *others[1:]])}
@@ -312,7 +320,9 @@ def test_a_dead_warm_process_costs_only_its_killer(question: Question) -> None:
 
 
 @pytest.mark.parametrize("namespaces", [True, False])
-def test_nothing_is_left_behind(question: Question, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, namespaces: bool) -> None:
+def test_nothing_is_left_behind(
+    question: Question, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, namespaces: bool
+) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     mess = """
 os.mkdir('sealed', 0); os.symlink('/etc', 'link')
@@ -347,7 +357,11 @@ def test_answers_that_are_missing_are_named(pool: Pool, question: Question) -> N
 
 
 def test_an_answer_that_never_ends_is_stopped(pool: Pool, question: Question) -> None:
-    cells = (CellJob(0, "def relu_cell(*a):\n    while True: pass"), CellJob(1, "", QUESTION), CellJob(2, "print('on')"))
+    cells = (
+        CellJob(0, "def relu_cell(*a):\n    while True: pass"),
+        CellJob(1, "", QUESTION),
+        CellJob(2, "print('on')"),
+    )
     [ended] = pool.run([SubmissionJob(key="x", cells=cells, draws={QUESTION: question.inputs(5)})])
     assert ended.ending == "timed out" and ended.evidence == {} and "on" in text(ended, 2)
 

@@ -220,7 +220,9 @@ def test_what_plain_cannot_carry_is_found_in_evidence_and_by_the_audit() -> None
         return 2 * x
 
     wrong = (Mistake("squared", "Add.", lambda x: x * x),)
-    made = Key(question=question(parts=parts), solution=(double,), reference=double, source="", mistakes=wrong, alternatives={})
+    made = Key(
+        question=question(parts=parts), solution=(double,), reference=double, source="", mistakes=wrong, alternatives={}
+    )
     assert opaque(LiveExpectation(made, seed=1).expected) == ["p: w is <a object>", "p: y is <a dict>"]
     assert opaque(LiveExpectation(key(), seed=1).expected) == []
     assert [fault for fault in audit_exercise(made, seeds=(1,)).faults if "plain data" in fault]

@@ -77,11 +77,7 @@ def test_cue_first_has_its_only_cue_in_front(length: int) -> None:
     [world.reviews, world.order_pairs, lambda n, generator: world.cue_first(n, 9, generator=generator)],
 )
 def test_a_seed_fixes_the_reviews(draw) -> None:
-    assert (
-        draw(20, generator=generator(0))
-        == draw(20, generator=generator(0))
-        != draw(20, generator=generator(1))
-    )
+    assert draw(20, generator=generator(0)) == draw(20, generator=generator(0)) != draw(20, generator=generator(1))
 
 
 @pytest.mark.parametrize(

@@ -141,11 +141,7 @@ def test_xml_closes_tags_last_in_first_out_and_not_too_deep() -> None:
             depth += -1 if closing else 1
             deepest = max(deepest, depth)
     assert deepest == 3
-    assert (
-        texts
-        == sequences.xml(300, 3, generator=generator(0))
-        != sequences.xml(300, 3, generator=generator(1))
-    )
+    assert texts == sequences.xml(300, 3, generator=generator(0)) != sequences.xml(300, 3, generator=generator(1))
 
 
 @pytest.mark.parametrize(

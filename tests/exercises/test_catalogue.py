@@ -114,7 +114,9 @@ def test_all_probes_together_are_cheap():
     from coursekit.checks.engine import gather
 
     with quiet():
-        jobs = [(k.question, k.bundle(solution_answer(k)), k.question.inputs(1)) for k in KEYS if k.question.unit == "01"]
+        jobs = [
+            (k.question, k.bundle(solution_answer(k)), k.question.inputs(1)) for k in KEYS if k.question.unit == "01"
+        ]
         start = time.process_time()
         for question, answer, inputs in jobs:
             gather(question, answer, inputs)

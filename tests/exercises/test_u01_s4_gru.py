@@ -22,7 +22,12 @@ def test_torch_convention_equals_torch(seed):
     cell = torch.nn.GRUCell(D, H, dtype=torch.float64)
     z, r, n = (slice(k * H, (k + 1) * H) for k in range(3))
     with torch.no_grad():
-        for name, given in (("weight_ih", i["W_x"].T), ("weight_hh", i["W_h"].T), ("bias_ih", i["b_x"]), ("bias_hh", i["b_h"])):
+        for name, given in (
+            ("weight_ih", i["W_x"].T),
+            ("weight_hh", i["W_h"].T),
+            ("bias_ih", i["b_x"]),
+            ("bias_hh", i["b_h"]),
+        ):
             getattr(cell, name).copy_(torch.cat([given[r], given[z], given[n]]))
     torch.testing.assert_close(known._gru_rows(**i), cell(i["x"], i["h"]))
 

@@ -68,7 +68,10 @@ MODELS: dict[str, tuple[Callable[[], nn.Module], tuple[Tensor, ...]]] = {
     "point generator": (lambda: PointGenerator(latent=64), (Z,)),
     "point critic": (lambda: PointCritic(statistic=True), (Z[:, :2],)),
     "class-conditional generator": (lambda: ClassGenerator(classes=3, width=8), (Z, IDS[:, 0] % 3)),
-    "class-conditional discriminator": (lambda: ClassDiscriminator(classes=3, channels=3, width=8), (BIRDS, IDS[:, 0] % 3)),
+    "class-conditional discriminator": (
+        lambda: ClassDiscriminator(classes=3, channels=3, width=8),
+        (BIRDS, IDS[:, 0] % 3),
+    ),
 }
 
 

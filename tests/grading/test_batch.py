@@ -58,7 +58,9 @@ def exported(course: Course) -> dict[str, float]:
     """Students' totals as `nbgrader export` writes them."""
     nbgrader(course, "export")
     with (course.root / "grades.csv").open(newline="") as file:
-        return {row["student_id"]: float(row["score"]) for row in csv.DictReader(file) if row["assignment"] == UNIT.name}
+        return {
+            row["student_id"]: float(row["score"]) for row in csv.DictReader(file) if row["assignment"] == UNIT.name
+        }
 
 
 def students(course: Course, release: NotebookNode, names: Sequence[str]) -> None:
@@ -113,7 +115,9 @@ def test_a_class_is_graded_as_expected_regraded_and_read_by_nbgrader(course: Cou
     assert all(feedback_path(course, name, UNIT).is_file() for name in given)
 
     # What formgrader asks, and nbgrader's own commands, work on the result.
-    config = Config(CourseDirectory={"root": str(course.root), "course_id": "coursekit", "db_url": f"sqlite:///{course.gradebook}"})
+    config = Config(
+        CourseDirectory={"root": str(course.root), "course_id": "coursekit", "db_url": f"sqlite:///{course.gradebook}"}
+    )
     rows = NbGraderAPI(CourseDirectory(config=config), config=config).get_submissions(UNIT.name)
     assert {row["student"]: row["autograded"] for row in rows} == dict.fromkeys(given, True)
     totals = exported(course)
@@ -142,7 +146,9 @@ def test_a_class_is_graded_as_expected_regraded_and_read_by_nbgrader(course: Cou
 
 
 @pytest.mark.slow
-def test_the_same_seed_gives_the_same_result_and_assessing_records_nothing(course: Course, release: NotebookNode) -> None:
+def test_the_same_seed_gives_the_same_result_and_assessing_records_nothing(
+    course: Course, release: NotebookNode
+) -> None:
     hand_in(course, "al", filled(release))
     hand_in(course, "bea", "no JSON")
     place_ = collect(course.submitted, UNIT)

@@ -167,7 +167,10 @@ def test_a_broken_gradebook_or_disk(run: Any, course: Course, release: NotebookN
     hand_in(course, "al", filled(release))
     course.gradebook.write_bytes(b"not a database")
     said = run("grade", *TRUST)
-    fails(Said(said.code, said.out.removeprefix(f"grading 1 submissions of {UNIT.name}\n"), said.err), "file is not a database")
+    fails(
+        Said(said.code, said.out.removeprefix(f"grading 1 submissions of {UNIT.name}\n"), said.err),
+        "file is not a database",
+    )
     fails(run("release"), "file is not a database")
     course.gradebook.unlink()
     (course.root / "bundles").write_text("a file where a folder should be")

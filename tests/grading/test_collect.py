@@ -43,7 +43,9 @@ def test_one_notebook(tmp_path: Path) -> None:
     assert (only.student, only.notebook, only.folder) == ("cy", tmp_path / "cy.ipynb", None)
 
 
-def test_one_students_part_of_nbgraders_layout(course: Course, release: NotebookNode, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_students_part_of_nbgraders_layout(
+    course: Course, release: NotebookNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """However deep one points, the student is the student, and never the assignment."""
     path = hand_in(course, "al", release)
     for place in (path, path.parent, path.parents[1]):
@@ -115,7 +117,9 @@ def test_names_that_are_no_text_can_be_printed_and_stored(course: Course, releas
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is forbidden to root")
 @pytest.mark.parametrize("mode", [0o000, 0o400, 0o100])
-def test_a_folder_without_permission_costs_its_own_student_only(course: Course, release: NotebookNode, mode: int) -> None:
+def test_a_folder_without_permission_costs_its_own_student_only(
+    course: Course, release: NotebookNode, mode: int
+) -> None:
     hand_in(course, "al", release)
     hand_in(course, "bea", release)
     folder = course.submitted / "al"

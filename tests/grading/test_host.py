@@ -254,9 +254,7 @@ def test_a_locked_gradebook_costs_the_grades_of_that_time_only(
         book.record(judged(release, "al", right()))
         other = sqlite3.connect(course.gradebook, isolation_level=None)
         other.execute("begin immediate")
-        with pytest.raises(
-            GradebookError, match=r"'bea' could not be written, they are unchanged.*database is locked"
-        ):
+        with pytest.raises(GradebookError, match=r"'bea' could not be written, they are unchanged.*database is locked"):
             book.record(judged(release, "bea", right()))
         assert caplog.records == []  # nbgrader would put a page of traceback on the terminal
         other.execute("rollback")

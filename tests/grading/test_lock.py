@@ -38,9 +38,12 @@ def test_another_run_is_told_who_holds_it_and_a_killed_one_lets_go(place: Course
         command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(KIT)}
     ) as holder:
         assert holder.stdout is not None and holder.stdout.readline() == "held\n"
-        with pytest.raises(
-            CourseBusy, match=rf"process {holder.pid} on .* since \d{{4}}-\d\d-\d\d .*what it has done stays"
-        ), alone(place):
+        with (
+            pytest.raises(
+                CourseBusy, match=rf"process {holder.pid} on .* since \d{{4}}-\d\d-\d\d .*what it has done stays"
+            ),
+            alone(place),
+        ):
             pytest.fail("two at a time")
         holder.send_signal(signal.SIGKILL)
     assert (place.private / "lock").read_text() != ""  # what it wrote is still there

@@ -179,8 +179,14 @@ def test_extra_cells_keep_their_place_and_type(release: NotebookNode) -> None:
         nb.cells.insert(1, nbformat.v4.new_code_cell(" \n"))  # an empty cell says nothing
 
     done = mended(release, change).notebook
-    assert texts(done) == texts_with(release, {0: "raw", place(release, name): "helper = 1", place(release, name) + 1: "note"})
-    assert [done.cells[k].cell_type for k in (0, place(done, name) - 1, place(done, name) + 1)] == ["raw", "code", "markdown"]
+    assert texts(done) == texts_with(
+        release, {0: "raw", place(release, name): "helper = 1", place(release, name) + 1: "note"}
+    )
+    assert [done.cells[k].cell_type for k in (0, place(done, name) - 1, place(done, name) + 1)] == [
+        "raw",
+        "code",
+        "markdown",
+    ]
     assert len({c.id for c in done.cells}) == len(done.cells)
 
 
@@ -195,7 +201,9 @@ def texts_with(release: NotebookNode, extras: dict[int, str]) -> list[str]:
 
 def test_unknown_grade_ids_are_extra_cells_without_a_name(release: NotebookNode) -> None:
     def change(nb: NotebookNode) -> None:
-        extra = nbformat.v4.new_code_cell("1000.0", metadata={"nbgrader": {"grade_id": "bonus", "grade": True, "points": 9}})
+        extra = nbformat.v4.new_code_cell(
+            "1000.0", metadata={"nbgrader": {"grade_id": "bonus", "grade": True, "points": 9}}
+        )
         nb.cells.append(extra)
 
     done = mended(release, change).notebook
@@ -219,7 +227,9 @@ def test_a_source_may_be_anything(release: NotebookNode, source: Any, text: str)
     assert cell(mend(release, data).notebook, name).source == text
 
 
-@pytest.mark.parametrize("metadata", [None, 3, [], {"nbgrader": 3}, {"nbgrader": {"grade_id": ["x"]}}, {"nbgrader": None}])
+@pytest.mark.parametrize(
+    "metadata", [None, 3, [], {"nbgrader": 3}, {"nbgrader": {"grade_id": ["x"]}}, {"nbgrader": None}]
+)
 def test_metadata_may_be_anything(release: NotebookNode, metadata: Any) -> None:
     data = json.loads(nbformat.writes(filled(release)))
     data["cells"][-1]["metadata"] = metadata
@@ -322,7 +332,10 @@ cells = st.fixed_dictionaries(
         "source": st.text(max_size=20) | st.lists(st.text(max_size=9), max_size=3) | anything,
         "input": anything,
         "metadata": st.fixed_dictionaries(
-            {}, optional={"nbgrader": st.fixed_dictionaries({}, optional={"grade_id": st.sampled_from(GRADE_IDS) | anything})}
+            {},
+            optional={
+                "nbgrader": st.fixed_dictionaries({}, optional={"grade_id": st.sampled_from(GRADE_IDS) | anything})
+            },
         )
         | anything,
         "outputs": anything,
@@ -336,7 +349,8 @@ notebooks = st.fixed_dictionaries(
         "nbformat": st.sampled_from([3, 4, 4, 4, 5]) | anything,
         "nbformat_minor": st.sampled_from([0, 5]) | anything,
         "cells": st.lists(cells, max_size=6) | anything,
-        "worksheets": st.lists(st.fixed_dictionaries({}, optional={"cells": st.lists(cells, max_size=3)}), max_size=2) | anything,
+        "worksheets": st.lists(st.fixed_dictionaries({}, optional={"cells": st.lists(cells, max_size=3)}), max_size=2)
+        | anything,
         "metadata": anything,
     },
 )
@@ -360,7 +374,9 @@ def test_whatever_is_handed_in_ends_in_a_notebook_or_in_an_error_of_ours(
 
 @settings(max_examples=100, deadline=None, database=None)
 @given(st.binary(max_size=200))
-def test_whatever_bytes_a_file_holds_only_our_error_comes(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+def test_whatever_bytes_a_file_holds_only_our_error_comes(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes
+) -> None:
     with pytest.raises(NotebookError):
         read(tmp_path_factory.getbasetemp(), content)
 

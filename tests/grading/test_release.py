@@ -29,7 +29,15 @@ NAMED = 25
 @pytest.fixture
 def shop(course: Course) -> Course:
     """The course with what a release takes from the repository."""
-    for name in ("coursekit", "lectures", "data", "pyproject.toml", "coursekit_torchvision.pth", "LICENSE", "constraints.txt"):
+    for name in (
+        "coursekit",
+        "lectures",
+        "data",
+        "pyproject.toml",
+        "coursekit_torchvision.pth",
+        "LICENSE",
+        "constraints.txt",
+    ):
         (course.root / name).symlink_to(KIT / name)
     return course
 
@@ -50,7 +58,9 @@ def bundle(shop: Course, tmp_path: Path) -> Path:
 def secrets() -> set[str]:
     """The lines of every solution of the kit, those apart that a question itself gives or shows."""
     known = [path.read_text() for path in KIT.glob("coursekit/exercises/*/known/*.py")]
-    shown = {line.strip() for path in KIT.glob("coursekit/exercises/*/asked/*.py") for line in path.read_text().splitlines()}
+    shown = {
+        line.strip() for path in KIT.glob("coursekit/exercises/*/asked/*.py") for line in path.read_text().splitlines()
+    }
     lines = {line for text in known for line in solution_lines(text) if len(line) >= NAMED and not line.startswith("#")}
     assert len(lines) > 20
     return lines - shown
@@ -71,7 +81,18 @@ def test_no_file_of_the_bundle_holds_a_line_of_a_solution(bundle: Path) -> None:
 
 def test_the_instructors_side_stays_at_home(bundle: Path) -> None:
     files = [path.relative_to(bundle).as_posix() for path in bundle.rglob("*") if path.is_file()]
-    banned = ("known", "grading", "solutions", "__pycache__", "gradebook", "tests", "demo", "cli.py", "audit.py", "notebook.py")
+    banned = (
+        "known",
+        "grading",
+        "solutions",
+        "__pycache__",
+        "gradebook",
+        "tests",
+        "demo",
+        "cli.py",
+        "audit.py",
+        "notebook.py",
+    )
     assert not [name for name in files if set(Path(name).parts) & set(banned)]
     assert f"assignments/{UNIT.name}/{UNIT.name}.ipynb" in files
     assert not [name for name in files if name.startswith("assignments/") and not name.endswith(".ipynb")]
@@ -92,7 +113,11 @@ def student(bundle: Path, code: str, **files: str) -> str:
     """What a fresh interpreter prints that knows the bundle's kit only."""
     for name, text in files.items():
         (bundle.parent / f"{name}.py").write_text(text)
-    environment = {**os.environ, "PYTHONPATH": f"{bundle}{os.pathsep}{bundle.parent}", "COURSEKIT_HOME": str(bundle.parent)}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": f"{bundle}{os.pathsep}{bundle.parent}",
+        "COURSEKIT_HOME": str(bundle.parent),
+    }
     command = [sys.executable, "-W", "error", "-c", code]
     done = subprocess.run(command, cwd=bundle.parent, env=environment, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stderr) == (0, "")

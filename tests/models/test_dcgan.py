@@ -86,7 +86,10 @@ def test_initial_weights_reach_every_module_and_nothing_global() -> None:
     drawn = torch.cat(gains)
     assert drawn.mean().item() == pytest.approx(1.0, abs=0.01) and drawn.std().item() == pytest.approx(0.02, rel=0.25)
     again = init_dcgan(Generator(latent=20), seed=4).state_dict()
-    assert all(torch.equal(a, b) for a, b in zip(again.values(), init_dcgan(Generator(latent=20), seed=4).state_dict().values()))
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(again.values(), init_dcgan(Generator(latent=20), seed=4).state_dict().values())
+    )
 
 
 @pytest.mark.parametrize("size", [0, 4, 8, 48, 28])

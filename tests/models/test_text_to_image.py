@@ -51,7 +51,11 @@ def test_the_projection_is_linear_in_the_sentence() -> None:
     """Miyato and Koyama (2018), equation 3: psi(phi(x)) + <t, V phi(x)>, so scores of mixed codes are mixed scores."""
     _, D = small()
     D.eval().double()
-    x, s, t = torch.randn(3, 3, 32, 32, generator=generator(3)).double(), codes(3, seed=1).double(), codes(3, seed=2).double()
+    x, s, t = (
+        torch.randn(3, 3, 32, 32, generator=generator(3)).double(),
+        codes(3, seed=1).double(),
+        codes(3, seed=2).double(),
+    )
     torch.testing.assert_close(D(x, 0.3 * s + 0.7 * t), 0.3 * D(x, s) + 0.7 * D(x, t))
 
 

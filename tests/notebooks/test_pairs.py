@@ -74,7 +74,9 @@ def test_an_assignment_is_what_nbgrader_derives(of: Unit, tmp_path: Path) -> Non
 def test_no_line_of_a_solution_is_in_its_assignment(of: Unit) -> None:
     solution, assignment = read(COURSE.solution(of)), read(COURSE.assignment(of))
     hidden = {line for cell in solution.cells for line in solution_lines(cell.source) if len(line) >= 25}
-    hidden -= {line.strip() for cell in solution.cells for line in MARKED.sub("", cell.source).splitlines()}  # given code
+    hidden -= {
+        line.strip() for cell in solution.cells for line in MARKED.sub("", cell.source).splitlines()
+    }  # given code
     given = {line.strip() for cell in assignment.cells for line in cell.source.splitlines()}
     assert len(hidden) > 10 and sorted(hidden & given) == []
     assert not [line for line in given if "SOLUTION" in line]

@@ -35,7 +35,8 @@ def _draw_bptt(rng: Rng) -> Inputs:
             "dh": rng.normal(N, T, H),
         }
         first = relu_states(inputs["x"], inputs["h"], inputs["W_hx"], inputs["W_hh"], inputs["b"])[:, 1]
-        if bool((first == 0).any()) and bool((first > 0).any()):  # else the rectifier's slope would not show in one step
+        on, off = bool((first > 0).any()), bool((first == 0).any())
+        if on and off:  # else the rectifier's slope would not show in one step
             return inputs
 
 
