@@ -198,7 +198,7 @@ def _with_outputs(notebook: NotebookNode, run: SubmissionRun, verdicts: dict[str
                 fresh.outputs = clean_outputs(run.cells[index].outputs)
             fresh.execution_count = None
         elif not cell.metadata.get("nbgrader", {}).get("locked"):
-            fresh.source = clean_text(cell.source)
+            fresh.source = clean_text(cell.source, cell.get("attachments", ()))
         copy.cells.append(fresh)
     return copy
 

@@ -8,32 +8,38 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Container
 from typing import Any
 
 import nh3
 from nbformat import NotebookNode
 
 from coursekit.grading.mend import shallow
+from coursekit.grading.pictures import IMAGES, image
 
 MAX_OUTPUT_TEXT = 20_000
-MAX_IMAGE = 2 << 20
 _TAG = re.compile(r"<(?=[A-Za-z/!?])")
 _LINK = re.compile(r"(?i)\b(?:(?:java|vb)script[\s\\]*:|data\\?:(?=[\w.+-]+\\?/))")
 """Schemes that act; Markdown takes a backslash before a punctuation mark away."""
-_ATTACHED = re.compile(r"attachment\\?:(?=\S)")
-"""What is attached to a cell is not kept, and nbgrader's pages end in an error where a link to it leads nowhere."""
-_IMAGES = ("image/png", "image/jpeg")
+_ATTACHED = re.compile(r"attachment\\?:(?=\S)(?:(?P<name>[A-Za-z0-9_.-]+)(?=\)))?")
+"""A link to an attachment. Where it leads nowhere, nbgrader's pages end in an error."""
 
 
-def clean_text(text: str) -> str:
+def clean_text(text: str, pasted: Container[str] = ()) -> str:
     """Markdown without HTML: a `<` that could open a tag gets a space behind it, and links that run code are cut.
 
-    A space, not an entity: mathematics and code show an entity as it is written.
+    A space, not an entity: mathematics and code show an entity as it is written. Links to attachments stay if these are
+    among the `pasted` ones.
     """
     plain = html.unescape(text)  # Markdown does it too, in links
     if html.unescape(plain) != plain:  # escaped twice, which is nobody's prose
         plain = plain.replace("&", "& ")
-    return _ATTACHED.sub("not-kept:", _LINK.sub("blocked:", _TAG.sub("< ", plain)))
+    return _ATTACHED.sub(lambda link: _attached(link, pasted), _LINK.sub("blocked:", _TAG.sub("< ", plain)))
+
+
+def _attached(link: re.Match[str], pasted: Container[str]) -> str:
+    name = link["name"] or ""
+    return f"attachment:{name}" if name in pasted else f"not-kept:{name}"
 
 
 def one_line(text: str) -> str:
@@ -64,7 +70,7 @@ def _clean_output(output: dict[str, Any]) -> NotebookNode | None:
     data = output.get("data")
     if kind not in ("display_data", "execute_result") or not isinstance(data, dict):
         return None
-    kept = {mime: value for mime in _IMAGES if isinstance(value := data.get(mime), str) and _is_base64(value)}
+    kept = {mime: text for mime in IMAGES if (text := image(data, mime)) is not None}
     if "text/html" in data:
         kept["text/html"] = nh3.clean(_short(data["text/html"]))
     kept["text/plain"] = _short(data.get("text/plain", ""))
@@ -73,10 +79,6 @@ def _clean_output(output: dict[str, Any]) -> NotebookNode | None:
 
 def _output(kind: str, **fields: Any) -> NotebookNode:
     return shallow(output_type=kind, **fields)
-
-
-def _is_base64(text: str) -> bool:
-    return len(text) <= MAX_IMAGE and re.fullmatch(r"[A-Za-z0-9+/=\s]*", text) is not None
 
 
 def _short(text: Any) -> str:

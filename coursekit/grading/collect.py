@@ -97,8 +97,9 @@ def _submission(entry: Path, of: Unit) -> Submission | None:
 
 def _handed_in(student: Path, of: Unit) -> Submission:
     folder = student / of.name
-    if os.path.islink(folder):  # it may lead to somebody else's work
-        return Submission(_name(student.name), folder)
+    for place in (student, folder):
+        if os.path.islink(place):  # it may lead to somebody else's work
+            return Submission(_name(student.name), place)
     timestamp = None
     with contextlib.suppress(OSError):
         stamp = folder / "timestamp.txt"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import json
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from nbformat import NotebookNode
 
 from coursekit.errors import NotebookError
 from coursekit.exercises.notebook import SHOWCASE
+from coursekit.grading.pictures import pasted
 
 MAX_NOTEBOOK_BYTES = 50 << 20
 MAX_CELLS = 5000
@@ -32,6 +34,15 @@ class Mended:
 
     notebook: NotebookNode
     notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Written:
+    """What a student wrote into a cell."""
+
+    text: str
+    pictures: Mapping[str, Any]
+    """Pasted into Markdown: name -> mime type -> base64."""
 
 
 def read_submission(path: Path) -> dict[str, Any]:
@@ -82,22 +93,22 @@ def _format_4(raw: Any, name: str) -> dict[str, Any]:
 def mend(release: NotebookNode, submission: dict[str, Any]) -> Mended:
     """The release with the submission's answers and additions. Raises `NotebookError` if no cell is known."""
     known = {_grade_id(cell): cell for cell in release.cells if _grade_id(cell)}
-    mine: dict[str, list[str]] = defaultdict(list)
+    mine: dict[str, list[_Written]] = defaultdict(list)
     order: list[str] = []
     extras: dict[str, list[NotebookNode]] = defaultdict(list)
     notes: list[str] = []
     anchor = ""
     for cell in submission["cells"]:
-        name, text = _grade_id(cell), _source(cell)
+        name, written = _grade_id(cell), _Written(_source(cell), pasted(cell.get("attachments")))
         if name in known:
             if name not in mine:
                 order.append(name)
-            mine[name].append(text)
+            mine[name].append(written)
             anchor = name
             if cell.get("cell_type") != known[name].cell_type:
                 notes.append(f"cell {name}: its type was changed; restored")
-        elif text.strip():
-            extras[anchor].append(_extra(cell.get("cell_type"), text))
+        elif written.text.strip():
+            extras[anchor].append(_extra(cell.get("cell_type"), written))
     if not mine:
         raise NotebookError(
             "no cell of the assignment was found in it, expected the notebook that was handed out, filled in."
@@ -108,15 +119,14 @@ def mend(release: NotebookNode, submission: dict[str, Any]) -> Mended:
     cells: list[NotebookNode] = list(extras.pop("", []))
     for cell in release.cells:
         name = _grade_id(cell)
-        fresh = shallow(cell)
-        cells.append(fresh)
-        if name and not _is_answer(cell):
-            notes += _note_locked(name, cell.source, mine.get(name))
-        elif name:
+        if name and _is_answer(cell):
             first, rest, said = _answer(cell, mine.get(name, []))
-            fresh.source = first
             notes += said
-            cells += [_extra(cell.cell_type, text) for text in rest]
+            cells.append(_cell(cell.cell_type, first, cell.metadata, name))
+            cells += [_extra(cell.cell_type, written) for written in rest]
+        else:
+            notes += _note_locked(name, cell.source, mine.get(name)) if name else []
+            cells.append(cell)
         cells += extras.pop(name, [])
     return Mended(new_notebook([_clean(cell, k) for k, cell in enumerate(cells)], release.metadata), tuple(notes))
 
@@ -131,28 +141,28 @@ def is_showcase(cell: Any) -> bool:
     return SHOWCASE in cell.metadata.get("tags", [])
 
 
-def _note_locked(name: str, released: str, found: list[str] | None) -> list[str]:
+def _note_locked(name: str, released: str, found: list[_Written] | None) -> list[str]:
     if found is None:
         return [f"cell {name}: was deleted; restored"]
     if len(found) > 1:
         return [f"cell {name}: was there {len(found)} times; restored"]
-    return [] if found[0].strip() == released.strip() else [f"cell {name}: was edited; restored"]
+    return [] if found[0].text.strip() == released.strip() else [f"cell {name}: was edited; restored"]
 
 
-def _answer(cell: NotebookNode, found: list[str]) -> tuple[str, list[str], list[str]]:
-    """The answer's text, further cells to follow it, and notes."""
+def _answer(cell: NotebookNode, found: list[_Written]) -> tuple[_Written, list[_Written], list[str]]:
+    """The answer, further cells to follow it, and notes."""
     name = _grade_id(cell)
     if not found:
         missing = MISSING if cell.cell_type == "code" else MISSING.removeprefix("# ")
-        return missing, [], [f"cell {name}: was deleted"]
-    written = [text for text in found if text.strip() != cell.source.strip()] or found[:1]
+        return _Written(missing, {}), [], [f"cell {name}: was deleted"]
+    written = [one for one in found if one.text.strip() != cell.source.strip()] or found[:1]
     if len(found) == 1:
         return found[0], [], []
     if len(written) == 1:
         return written[0], [], [f"cell {name}: was there {len(found)} times; the one that was filled in was kept"]
-    if cell.cell_type != "code" or all(_parses(text) for text in written):
+    if cell.cell_type != "code" or all(_parses(one.text) for one in written):
         return written[0], written[1:], [f"cell {name}: was there {len(found)} times; all were kept, in order"]
-    return "\n".join(written), [], [f"cell {name}: was split in {len(found)}; joined"]
+    return _Written("\n".join(one.text for one in written), {}), [], [f"cell {name}: was split in {len(found)}; joined"]
 
 
 def _parses(text: str) -> bool:
@@ -190,8 +200,8 @@ def _source(cell: dict[str, Any]) -> str:
     return source.encode("utf-8", "replace").decode() if isinstance(source, str) else ""
 
 
-def _extra(kind: Any, text: str) -> NotebookNode:
-    return _cell(kind if kind in ("code", "markdown") else "raw", text, NotebookNode(), "extra")
+def _extra(kind: Any, written: _Written) -> NotebookNode:
+    return _cell(kind if kind in ("code", "markdown") else "raw", written, NotebookNode(), "extra")
 
 
 def _clean(cell: NotebookNode, number: int) -> NotebookNode:
@@ -199,13 +209,15 @@ def _clean(cell: NotebookNode, number: int) -> NotebookNode:
     metadata = shallow(nbgrader=cell.metadata["nbgrader"]) if _grade_id(cell) else NotebookNode()
     if is_showcase(cell):
         metadata = shallow(metadata, tags=[SHOWCASE])
-    return _cell(cell.cell_type, cell.source, metadata, f"cell-{number}")
+    return _cell(cell.cell_type, _Written(cell.source, cell.get("attachments", {})), metadata, f"cell-{number}")
 
 
-def _cell(kind: str, text: str, metadata: NotebookNode, name: str) -> NotebookNode:
+def _cell(kind: str, written: _Written, metadata: NotebookNode, name: str) -> NotebookNode:
     """A cell of nbformat 4.5. Made by hand: nbformat's own constructors validate each cell, at a millisecond apiece."""
-    cell = shallow(cell_type=kind, id=name, metadata=metadata, source=text)
-    return shallow(cell, outputs=[], execution_count=None) if kind == "code" else cell
+    cell = shallow(cell_type=kind, id=name, metadata=metadata, source=written.text)
+    if kind == "code":
+        return shallow(cell, outputs=[], execution_count=None)
+    return shallow(cell, attachments=written.pictures) if kind == "markdown" and written.pictures else cell
 
 
 def shallow(node: NotebookNode | None = None, **fields: Any) -> NotebookNode:

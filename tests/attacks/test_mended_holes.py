@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 from pathlib import Path
@@ -13,6 +14,7 @@ from coursekit.checks.codec import pack
 from coursekit.grading.clean import clean_text, one_line
 from coursekit.grading.collect import collect
 from coursekit.grading.frames import Inbox
+from coursekit.grading.pictures import pasted
 from coursekit.grading.pool import Pool
 from coursekit.grading.results import CellJob, Limits, SubmissionJob
 
@@ -38,6 +40,24 @@ def test_a_picture_pasted_into_an_answer_does_not_end_the_page_of_formgrader(lin
     cleaned = clean_text(link)
     assert "attachment:" not in markdown2html_mistune(cleaned)
     assert clean_text("see the attachment: it has it all") == "see the attachment: it has it all"
+
+
+PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(40)).decode()
+UNFIT = {
+    "script": ("a.svg", {"image/svg+xml": PNG}),
+    "not what it says": ("a.png", {"image/png": base64.b64encode(b"<script>" * 9).decode()}),
+    "no base64": ("a.png", {"image/png": PNG + '" onerror="x'}),
+    "a name that leaves its attribute": ('a"x.png', {"image/png": PNG}),
+    "too large": ("a.png", {"image/png": PNG + "A" * (2 << 20)}),
+    "no bundle": ("a.png", PNG),
+}
+
+
+@pytest.mark.parametrize("name", UNFIT)
+def test_what_is_no_picture_is_not_attached(name: str) -> None:
+    assert pasted(dict([UNFIT[name]])) == {}
+    assert pasted({"b.png": {"text/html": "<script>", "image/png": PNG}}) == {"b.png": {"image/png": PNG}}
+    assert len(pasted({f"{k}.png": {"image/png": PNG} for k in range(99)})) == 20
 
 
 def test_outputs_are_counted() -> None:

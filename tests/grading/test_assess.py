@@ -8,6 +8,7 @@ from typing import Any
 import nbformat
 import pytest
 import torch
+from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 from room import UNIT, cell, filled, first, full, judged, keys, none, place, right
 
@@ -136,6 +137,17 @@ def test_a_students_markdown_is_cleaned_and_the_release_is_not(release: Notebook
     task = f"task-{answer_cell(first())}"
     assert cell(result.notebook, task).source == cell(release, task).source
     assert "<details>" in cell(release, task).source
+
+
+def test_a_pasted_picture_is_on_the_page_and_a_lost_one_does_not_end_it(release: NotebookNode) -> None:
+    handed_in = filled(release)
+    mine = cell(handed_in, "why")
+    mine.source = "![a](attachment:a.png)\n\n![lost](attachment:lost.png)\n\n![x](attachment:x.svg)"
+    mine["attachments"] = {"a.png": {"image/png": "iVBORw0KGgo="}, "x.svg": {"image/svg+xml": "<svg onload='f()'/>"}}
+    result = Examiner(UNIT, 1).result(Submission("al", None), release, mend(release, handed_in), NOTHING)
+    page, _ = HTMLExporter(template_name="classic").from_notebook_node(result.notebook)
+    assert 'src="data:image/png;base64,iVBORw0KGgo="' in page
+    assert 'src="not-kept:lost.png"' in page and 'src="not-kept:x.svg"' in page and "onload" not in page
 
 
 @pytest.mark.parametrize("text", [None, "", " \n", "written"])

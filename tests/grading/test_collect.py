@@ -98,10 +98,11 @@ def test_links_to_other_peoples_work_are_not_followed(course: Course, release: N
     (course.submitted / "cheat" / UNIT.name).mkdir(parents=True)
     (course.submitted / "cheat" / UNIT.name / NAME).symlink_to(course.solution(UNIT))
     (course.submitted / "lone.ipynb").symlink_to(course.solution(UNIT))
+    (course.submitted / "twin").symlink_to(course.submitted / "al")
     found = {s.student: s for s in collect(course.submitted, UNIT)}
-    assert found.keys() == {"al", "thief", "cheat", "lone"}
-    assert found["thief"].folder is None
-    for name in ("thief", "cheat", "lone"):
+    assert found.keys() == {"al", "thief", "cheat", "lone", "twin"}
+    assert found["thief"].folder is None and found["twin"].folder is None
+    for name in ("thief", "cheat", "lone", "twin"):
         with pytest.raises(NotebookError, match="a link"):
             read_submission(found[name].notebook)
 

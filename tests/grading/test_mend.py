@@ -190,6 +190,28 @@ def test_extra_cells_keep_their_place_and_type(release: NotebookNode) -> None:
     assert len({c.id for c in done.cells}) == len(done.cells)
 
 
+def test_pasted_pictures_stay_with_their_cells(release: NotebookNode) -> None:
+    png = {"image/png": "iVBORw0KGgo="}
+    text = "![image.png](attachment:image.png)"
+
+    def change(nb: NotebookNode) -> None:
+        mine = cell(nb, "why")
+        mine.source, mine["attachments"] = text, {"image.png": png, "x.svg": {"image/svg+xml": "<svg/>"}}
+        note = nbformat.v4.new_markdown_cell(text)  # under the same name another picture
+        note["attachments"] = {"image.png": {"image/jpeg": "/9j/AAAA"}}
+        nb.cells.insert(place(nb, "why") + 1, note)
+        nb.cells.append(nbformat.v4.new_raw_cell("raw", attachments={"image.png": png}))
+
+    done = mended(release, change).notebook
+    nbformat.validate(done)
+    at = place(done, "why")
+    assert [done.cells[k].attachments for k in (at, at + 1)] == [
+        {"image.png": png},
+        {"image.png": {"image/jpeg": "/9j/AAAA"}},
+    ]
+    assert not any("attachments" in c for k, c in enumerate(done.cells) if k not in (at, at + 1))
+
+
 def texts_with(release: NotebookNode, extras: dict[int, str]) -> list[str]:
     """The filled notebook's texts, each extra one before the cell of that number."""
     found = []
