@@ -50,11 +50,11 @@ class Verdict:
     hint: str = ""
     """The next step when no known mistake fits."""
 
-    @property
+    @cached_property
     def earned(self) -> float:
         return sum(part.earned for part in self.parts)
 
-    @property
+    @cached_property
     def possible(self) -> float:
         return sum(part.possible for part in self.parts)
 

@@ -60,13 +60,14 @@ def items(results: Sequence[SubmissionResult]) -> list[Item]:
     """The exercises of a class, hardest first. Submissions that could not be read say nothing about an exercise's worth to
     tell students apart, so they count in the mean and not in the discrimination."""
     read = [r for r in results if r.status != "unreadable"]
+    totals = [r.earned for r in read]
     found = []
     for name in results[0].verdicts if results else ():
         verdicts = [r.verdicts[name] for r in results]
         seen = Counter(v.diagnosis.name for v in verdicts if v.diagnosis)
         spent = [r.exercise_seconds.get(name, 0.0) for r in read if r.verdicts[name].status not in IDLE]
         mine = [r.verdicts[name].earned for r in read]
-        rest = [r.earned - earned for r, earned in zip(read, mine)]
+        rest = [total - earned for total, earned in zip(totals, mine)]
         found.append(
             Item(
                 exercise=name,
