@@ -163,8 +163,8 @@ def _build(args: argparse.Namespace) -> int:
 def _release(args: argparse.Namespace) -> int:
     from coursekit.grading.release import release
 
-    for path in release(Course.find(args.course), _units(args.units), bundle=args.bundle):
-        print(f"wrote {path}")
+    course = Course.find(args.course)
+    release(course, _units(args.units), bundle=args.bundle, on_written=lambda path: print(f"wrote {path}", flush=True))
     return 0
 
 

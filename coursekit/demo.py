@@ -48,10 +48,10 @@ def run(source: Course, *, jobs: int, trust: bool) -> int:
     course = fresh_course(source, source.root / "demo")
     failures = 0
     units = catalogue.units()
+    print(f"releasing {len(units)} units", flush=True)
+    release(course, units, on_written=lambda path: print(f"  wrote {path.relative_to(source.root)}", flush=True))
     for of in units:
-        print(f"== {of.title}: release, class, grading")
-        for path in release(course, [of]):
-            print(f"  wrote {path.relative_to(source.root)}")
+        print(f"== {of.title}: class, grading", flush=True)
         students = make_class(of, read_release(course, of), damaged=of is units[0], hostile=of is units[0])
         for student in track(students, "handing in"):
             student.hand_in(course.submitted, of)

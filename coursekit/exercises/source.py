@@ -12,6 +12,7 @@ import re
 import symtable
 import textwrap
 import types
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
@@ -164,16 +165,14 @@ def _is_typing(value: Any) -> bool:
 
 def _lambda_source(function: types.FunctionType) -> str:
     """The lambda's own text: found by the position that its code object remembers."""
-    text, tree = _module_tree(function.__module__)
+    lines, lambdas = _written(function.__module__)
     code = function.__code__
     # The first instruction that has a column lies within the lambda's body.
     spots = [p for p in code.co_positions() if p[0] is not None and p[2] is not None and p[0] >= code.co_firstlineno]
     found = [
         node
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Lambda)
-        and node.lineno == code.co_firstlineno
-        and any(_inside(node.body, line, column) for line, _, column, _ in spots[1:] or spots)
+        for node in lambdas[code.co_firstlineno]
+        if any(_inside(node.body, line, column) for line, _, column, _ in spots[1:] or spots)
         and tuple(a.arg for a in (*node.args.posonlyargs, *node.args.args)) == code.co_varnames[: code.co_argcount]
     ]
     if len(found) != 1:
@@ -181,7 +180,16 @@ def _lambda_source(function: types.FunctionType) -> str:
             f"{function.__module__}, line {code.co_firstlineno}: expected one lambda there, found {len(found)}."
         )
     # Parenthesised by the caller, so that a body over several lines stays one expression.
-    return " ".join((ast.get_source_segment(text, found[0]) or "").split("\n"))
+    return " ".join(_segment(lines, found[0]).split("\n"))
+
+
+def _segment(lines: list[bytes], node: ast.Lambda) -> str:
+    """As `ast.get_source_segment`, which splits the whole file each time: columns are counted in bytes of UTF-8."""
+    first, last = node.lineno - 1, (node.end_lineno or node.lineno) - 1
+    cut = lines[first : last + 1]
+    cut[-1] = cut[-1][: node.end_col_offset]
+    cut[0] = cut[0][node.col_offset :]
+    return b"".join(cut).decode()
 
 
 def _inside(node: ast.AST, line: int | None, column: int | None) -> bool:
@@ -190,6 +198,11 @@ def _inside(node: ast.AST, line: int | None, column: int | None) -> bool:
 
 
 @functools.cache
-def _module_tree(name: str) -> tuple[str, ast.Module]:
+def _written(name: str) -> tuple[list[bytes], dict[int, list[ast.Lambda]]]:
+    """The lines of a module, and its lambdas by the line on which each begins."""
     text = inspect.getsource(importlib.import_module(name))
-    return text, ast.parse(text)
+    lambdas: dict[int, list[ast.Lambda]] = defaultdict(list)
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Lambda):
+            lambdas[node.lineno].append(node)
+    return text.encode().splitlines(keepends=True), lambdas

@@ -20,7 +20,6 @@ from nbformat import NotebookNode
 from torch import Tensor
 
 from coursekit.checks.declare import Key
-from coursekit.checks.engine import gather
 from coursekit.checks.isolate import quiet
 from coursekit.checks.judge import LiveExpectation, judge
 from coursekit.course import Unit
@@ -76,6 +75,7 @@ class _Room:
         self.none = dict.fromkeys(self.keys, 0.0)
         self.expectations = {name: LiveExpectation(key, PRACTICE_SEED) for name, key in self.keys.items()}
         self.right = {name: solution_answer(key) for name, key in self.keys.items()}
+        self._worth: dict[tuple[str, str], float] = {}
 
     def perfect(self) -> Student:
         return self.student("perfect", self.right, self.full, "the solution")
@@ -90,9 +90,19 @@ class _Room:
 
     def mistaken(self, k: int) -> Student:
         """The k-th mistake of every exercise."""
-        answers = {name: key.mistakes[k % len(key.mistakes)].answer for name, key in self.keys.items()}
-        expected = {name: worth(key, answers[name], self.expectations[name]) for name, key in self.keys.items()}
+        made = {name: key.mistakes[k % len(key.mistakes)] for name, key in self.keys.items()}
+        expected = {name: self.worth(name, mistake.name) for name, mistake in made.items()}
+        answers = {name: mistake.answer for name, mistake in made.items()}
         return self.student(f"mistake-{k + 1}", answers, expected, f"mistake {k + 1} of every exercise")
+
+    def worth(self, name: str, mistake: str) -> float:
+        """The points of a mistake, judged in this process on the practice draws."""
+        if (name, mistake) not in self._worth:
+            with quiet():
+                expectation = self.expectations[name]
+                _, evidence = expectation.mistakes[mistake]
+                self._worth[name, mistake] = judge(self.keys[name].question, expectation, evidence).earned
+        return self._worth[name, mistake]
 
     def damaged(self) -> list[Student]:
         """Right answers in notebooks that met with an accident."""
@@ -237,14 +247,6 @@ for module in list(sys.modules.values()):
     if getattr(module, "gather", None) is real:
         module.gather = invented
 """
-
-
-def worth(key: Key, answer: Any, expectation: LiveExpectation | None = None) -> float:
-    """The points of an answer, judged in this process on the practice draws."""
-    expectation = expectation or LiveExpectation(key, PRACTICE_SEED)
-    with quiet():
-        evidence = gather(key.question, key.bundle(answer), expectation.inputs)
-        return judge(key.question, expectation, evidence).earned
 
 
 def _is_weights(answer: Any) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import nbformat
@@ -23,8 +23,17 @@ WITHHELD = (
 SHIPPED = ("lectures", "data", "LICENSE", "constraints.txt")
 
 
-def release(course: Course, units: Sequence[Unit], *, bundle: Path | None = None) -> list[Path]:
-    """Derive the assignments of `units` with nbgrader's own step and build one bundle; return what was written."""
+def release(
+    course: Course,
+    units: Sequence[Unit],
+    *,
+    bundle: Path | None = None,
+    on_written: Callable[[Path], None] = lambda path: None,
+) -> list[Path]:
+    """Derive the assignments of `units` with nbgrader's own step and build one bundle; return what was written.
+
+    `on_written` is told of each at once: a unit takes seconds.
+    """
     from coursekit.grading.host import generate_assignment
 
     written = []
@@ -32,6 +41,7 @@ def release(course: Course, units: Sequence[Unit], *, bundle: Path | None = None
         path = generate_assignment(course, of)
         _assert_no_solution(course, of, path)
         written.append(path)
+        on_written(path)
     target = bundle or course.root / "bundles" / "coursekit-student.zip"
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = target.with_suffix(".part")
@@ -39,6 +49,7 @@ def release(course: Course, units: Sequence[Unit], *, bundle: Path | None = None
         for name, content in _contents(course, units):
             archive.writestr(f"coursekit-student/{name}", content)
     draft.replace(target)
+    on_written(target)
     return [*written, target]
 
 

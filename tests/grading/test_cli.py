@@ -174,7 +174,9 @@ def test_a_broken_gradebook_or_disk(run: Any, course: Course, release: NotebookN
     fails(run("release"), "file is not a database")
     course.gradebook.unlink()
     (course.root / "bundles").write_text("a file where a folder should be")
-    fails(run("release", UNIT.number), "File exists", "bundles")
+    said = run("release", UNIT.number)
+    assert said.out == f"wrote {course.assignment(UNIT)}\n"  # the bundle alone failed
+    fails(Said(said.code, "", said.err), "File exists", "bundles")
 
 
 def test_errors_of_the_system_are_told_too(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
