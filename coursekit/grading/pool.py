@@ -151,8 +151,10 @@ class Pool:
             pass  # its process is gone, so what the pipe holds is all there will be
         run = running.result()
         self._forget(running)
-        if run.ending == "timed out" and running.disturbed and running.attempt == 1:
-            self._again.append(running.job)  # its clock ran on while it stood still
+        # Its clock ran on while it stood still; or its neighbours may have used up the memory.
+        unlucky = (run.ending == "timed out" and running.disturbed) or running.killed
+        if unlucky and running.attempt == 1:
+            self._again.append(running.job)
             return None
         return run
 

@@ -85,6 +85,11 @@ class Running:
         with contextlib.suppress(OSError):  # the pool's own folder is removed once more in the end
             scratch.remove(self.folder)
 
+    @property
+    def killed(self) -> bool:
+        """Whether somebody else ended it: the system, when memory runs out, takes one process to save the others."""
+        return self.exit == -signal.SIGKILL and self.stopped is None and not self.inbox.overflow
+
     def result(self) -> SubmissionRun:
         ending, detail = self._ending()
         return self.inbox.run(ending, detail, cpu=self.cpu, wall=time.monotonic() - self.started)
@@ -104,7 +109,7 @@ class Running:
         if code == 0 and inbox.done:
             return _worst_cell(inbox)
         if code == -signal.SIGKILL:
-            return "out of memory", f"ended by the system, which does so when memory runs out{where}"
+            return "out of memory", f"ended by the system, which does so when memory runs out, also when alone{where}"
         if code == -signal.SIGXCPU:
             return "timed out", f"used up its processor time{where}"
         if code is not None and code < 0:

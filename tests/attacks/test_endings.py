@@ -319,6 +319,33 @@ def test_a_dead_warm_process_costs_only_its_killer(question: Question) -> None:
     assert len(runs) == 4 and all(r.ending == "finished" and QUESTION in r.evidence for r in runs.values())
 
 
+def test_who_is_ended_by_the_system_is_tried_again_alone(question: Question, tmp_path: Path) -> None:
+    """The system ends one process when memory runs out: not always the one that has used it up."""
+    tries = tmp_path / "tries"
+    die = f"""
+import os, signal
+with open({str(tries)!r} + KEY, 'a') as file: file.write('x')
+if os.path.getsize({str(tries)!r} + KEY) < DEATHS + 1: os.kill(os.getpid(), signal.SIGKILL)
+"""
+    jobs = [
+        notebook(key, question, f"KEY, DEATHS = {key!r}, {deaths}\n{die}", HONEST)
+        for key, deaths in {"lucky": 0, "unlucky": 1, "hopeless": 9}.items()
+    ]
+    with Pool(jobs=2, units=["01"], trust=True) as pool:
+        runs = {run.key: run for run in pool.run(jobs)}
+    assert {key: run.ending for key, run in runs.items()} == {
+        "lucky": "finished",
+        "unlucky": "finished",
+        "hopeless": "out of memory",
+    }
+    assert QUESTION in runs["unlucky"].evidence and "also when alone" in runs["hopeless"].detail
+    assert {path.name[5:]: path.read_text() for path in tmp_path.iterdir()} == {
+        "lucky": "x",
+        "unlucky": "xx",
+        "hopeless": "xx",
+    }
+
+
 @pytest.mark.parametrize("namespaces", [True, False])
 def test_nothing_is_left_behind(
     question: Question, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, namespaces: bool
