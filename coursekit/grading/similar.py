@@ -60,7 +60,9 @@ def write_similarity(course: Course, of: Unit, submissions: Sequence[Submission]
 
 def as_text(report: Report) -> str:
     """The strongest pairs, for a terminal."""
-    lines = [f"compared {report.students} submissions; pairs more alike than known answers explain: {len(report.pairs)}"]
+    lines = [
+        f"compared {report.students} submissions; pairs more alike than known answers explain: {len(report.pairs)}"
+    ]
     for pair in report.pairs[:10]:
         titles = ", ".join(a.title for a in pair.answers[:2]) + (", ..." if len(pair.answers) > 2 else "")
         lines.append(f"  {pair.weight:5.0f}  {pair.left} and {pair.right}: {len(pair.answers)} answers ({titles})")
