@@ -27,8 +27,12 @@ class Unit:
 
     @property
     def title(self) -> str:
-        return self.topic.replace("_", " ").capitalize()
+        """Such as ``Conditional GANs``."""
+        text = " ".join(_SHORT.get(word, word) for word in self.topic.split("_"))
+        return text[0].upper() + text[1:]
 
+
+_SHORT = {"gan": "GANs", "dcgan": "DCGAN"}
 
 UNITS = (
     Unit("01", "recurrent_networks"),

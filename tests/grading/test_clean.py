@@ -13,7 +13,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from nbconvert.filters import markdown2html
 
-from coursekit.grading.clean import MAX_IMAGE, MAX_OUTPUT_TEXT, clean_outputs, clean_text
+from coursekit.grading.clean import MAX_OUTPUT_TEXT, clean_outputs, clean_text
+from coursekit.grading.pictures import MAX_IMAGE
 
 HARMLESS_TAGS = {
     "p", "a", "img", "code", "pre", "em", "strong", "br", "hr", "blockquote", "ul", "ol", "li", "div", "span", "del", "b",
